@@ -1,0 +1,1 @@
+"""Self-binding: every change of what is filtered or recorded goes through `submit`."""

@@ -1,0 +1,178 @@
+"""`lists ls|build|test`: which lists there are, building the policy from them, and trying one list alone."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from blockerd import clock
+from blockerd.cli.check import as_json, screen_rows
+from blockerd.cli.output import Stop, columns, dump, say, settings_of, warn
+from blockerd.lists import build as building
+from blockerd.lists import formats, formats_files
+from blockerd.lists.guard import GuardError
+from blockerd.lists.sources import list_sources
+from blockerd.lists.trial import Trial, qtype_of
+from blockerd.model import Action, Decision, RuleRef
+from blockerd.policy.name import BadName, from_text, to_text
+
+FORMATS = ("auto", "hosts", "domains", "wildcard", "adblock", "dnsmasq", "rpz", "unbound", "squidguard", "regex")
+
+
+def register(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Adds the commands of this file."""
+    lists = commands.add_parser("lists", help="blocklists: ls, build, test", allow_abbrev=False)
+    verbs = lists.add_subparsers(dest="verb", required=True, metavar="VERB")
+    verbs.add_parser("ls", help="the lists and their health", allow_abbrev=False).set_defaults(run=run_ls)
+    build = verbs.add_parser("build", help="build the policy; opens no connection", allow_abbrev=False)
+    build.add_argument("--force", action="store_true", help="also where nothing has changed")
+    build.add_argument("--quiet", action="store_true", help="say nothing where all is well")
+    build.set_defaults(run=run_build)
+    test = verbs.add_parser("test", help="try one list alone", allow_abbrev=False)
+    test.add_argument("file", metavar="FILE", help="a list, .gz, a squidGuard folder, or - for standard input")
+    test.add_argument("names", nargs="*", metavar="NAME", help="names to decide; one a line on standard input if none")
+    test.add_argument("--format", choices=FORMATS, default="auto")
+    test.add_argument("--qtype", default="A", help="question type, e.g. A, AAAA, HTTPS")
+    test.add_argument("--reveal", action="store_true", help="show listed names in full")
+    test.set_defaults(run=run_test)
+
+
+def run_ls(args: argparse.Namespace) -> int:
+    """The lists of the next build with what the last one made of them."""
+    settings = settings_of(args)
+    try:
+        kept = json.loads((settings.state.dir / "lists.json").read_bytes())["sources"]
+    except (OSError, ValueError, KeyError):
+        kept = []
+    last = {entry["id"]: entry for entry in kept}
+    rows = []
+    for source in list_sources(settings):
+        entry = last.get(source.id, {})
+        rows.append({
+            "id": source.id, "title": source.title, "category": source.category, "format": entry.get("format", ""),
+            "active": source.category in settings.lists.categories or source.category == "demo",
+            "entries": entry.get("entries"), "added": entry.get("added"), "issues": entry.get("issue_count"),
+            "problem": entry.get("problem", "not built yet" if not entry else ""), "from_copy": entry.get("from_copy", False),
+        })  # fmt: skip
+    if args.json:
+        dump(rows)
+        return 0
+    head = ("LIST", "CATEGORY", "BLOCKS", "NAMES", "UNREADABLE", "NOTE")
+    body = [
+        (r["id"], r["category"], "yes" if r["active"] else "no", _number(r["entries"]), _number(r["issues"]), r["problem"])
+        for r in rows
+    ]
+    for line in columns([head, *body], right=frozenset((3, 4))):
+        say(line)
+    return 0
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def run_build(args: argparse.Namespace) -> int:
+    """Builds; exit 0 when a policy is there, 1 when none could be written."""
+    settings = settings_of(args)
+    try:
+        report = building.build(settings, force=args.force, progress=_progress())
+    except GuardError as error:
+        raise Stop(str(error), 1) from None
+    except OSError as error:
+        raise Stop(f"{settings.state.dir}: {error.strerror or error}; the policy stays as it was", 1) from None
+    finally:
+        _end_progress()
+    if args.json:
+        dump({**asdict(report), "sources": [asdict(source) for source in report.sources]})
+        return 0
+    for source in report.sources:
+        if source.problem:
+            copy = "its last good copy is used" if source.from_copy else "it is left out"
+            warn(f"list {source.id}: {source.problem}; {copy}")
+    if report.written:
+        issues = sum(source.issue_count for source in report.sources)
+        say(f"policy {report.generation}: {report.entries:,} names from {len(report.sources)} lists, {issues:,} lines not read")
+    elif not args.quiet:
+        say(f"policy {report.generation}: nothing has changed")
+    return 0
+
+
+def _progress() -> building.Progress | None:
+    """A bar on a terminal's standard error, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(title: str, done: int, total: int) -> None:
+        filled = 24 * done // max(total, 1)
+        sys.stderr.write(f"\r\x1b[K[{'#' * filled}{'.' * (24 - filled)}] {title}")
+        sys.stderr.flush()
+
+    return show
+
+
+def _end_progress() -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
+
+
+def run_test(args: argparse.Namespace) -> int:
+    """Reads one list alone and decides names by it; exit 0 if the file was read."""
+    qtype = qtype_of(args.qtype)
+    if qtype is None:
+        raise Stop(f"--qtype {args.qtype}: no question type; write e.g. A, AAAA, HTTPS or a number")
+    format_ = args.format
+    try:
+        if args.file == "-":
+            data = sys.stdin.buffer.read()
+        else:
+            path = Path(args.file)
+            format_ = "squidguard" if path.is_dir() and format_ == "auto" else format_
+            data = formats_files.read_source(path, 1 << 30)
+    except formats_files.ListError as error:
+        raise Stop(str(error), 1) from None
+    parsed = formats.parse(data, format_)
+    trial = Trial(parsed)
+    results = []
+    at = clock.now()
+    for text in args.names or ([] if args.file == "-" else _names_from_stdin()):
+        try:
+            name = from_text(text)
+        except BadName as error:
+            results.append(as_json(text, Decision(Action.PASSTHRU, f"no domain name: {error}")))
+            continue
+        results.append(as_json(to_text(name), trial.decide(name, qtype, at)))
+    _show_test(args, parsed, trial, results)
+    return 1 if parsed.refused else 0
+
+
+def _names_from_stdin() -> Iterator[str]:
+    if sys.stdin.isatty():
+        return
+    for line in sys.stdin:
+        if text := line.strip():
+            yield text
+
+
+def _show_test(args: argparse.Namespace, parsed: formats.Parsed, trial: Trial, results: list[dict[str, Any]]) -> None:
+    issues = [*({"line": i.line, "text": i.text, "reason": i.reason} for i in parsed.issues), *trial.issues]
+    entries = len(parsed.names) + len(parsed.rules)
+    if args.json:
+        dump({"format": parsed.format, "entries": entries, "decisions": results, "issues": issues, "refused": parsed.refused})
+        return
+    if parsed.refused:
+        warn(f"{args.file}: refused: {parsed.refused}")
+        return
+    say(f"{parsed.format}: {entries:,} rules, {parsed.not_applicable:,} not for a DNS filter, {parsed.issue_count:,} not read")
+    for issue in issues[:20]:
+        say(f"  line {issue['line']}: {issue['reason']}: {issue['text']}")
+    if len(issues) > 20:
+        say(f"  and {max(parsed.issue_count, len(issues)) - 20:,} more; --json shows up to 1,000")
+    for line in columns(screen_rows(results, reveal=args.reveal)):
+        say(line)
+
+
+__all__ = ["RuleRef", "register"]

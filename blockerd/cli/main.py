@@ -1,0 +1,86 @@
+"""Reads the command line and runs the one command it names.
+
+`--config FILE` and `--json` are taken from anywhere before `--`. Only the module of the named command is imported,
+so that `blockerd dns` stays small and starts fast. Exit codes: 0 done, 1 the answer is no or a check did not pass,
+2 usage or configuration error.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "processes": ("run", "dns", "control"),
+    "config": ("config",),
+    "check": ("check",),
+    "lists": ("lists",),
+    "own": ("allow", "block", "unblock"),
+    "status": ("status", "healthcheck", "version"),
+    "log": ("log",),
+    "report": ("report",),
+    "demo": ("demo",),
+}
+"""Module of `blockerd.cli` to the command words it registers, in the order of the help page."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command in `argv` and returns its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    os.umask(0o077)
+    from blockerd.cli.output import Stop, warn
+
+    try:
+        config, as_json, rest = _globals(words)
+        args = _parser(rest).parse_args(rest)
+        args.config, args.json = config, as_json
+        code = args.run(args)
+        sys.stdout.flush()
+        return int(code)
+    except Stop as stop:
+        warn(str(stop))
+        return stop.code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+
+
+def _globals(words: Sequence[str]) -> tuple[str | None, bool, list[str]]:
+    """The values of `--config` and `--json`, and the words without them."""
+    from blockerd.cli.output import Stop
+
+    config, as_json, rest = None, False, []
+    waiting = iter(words)
+    for word in waiting:
+        if word == "--":
+            return config, as_json, [*rest, word, *waiting]
+        if word == "--json":
+            as_json = True
+        elif word == "--config":
+            config = next(waiting, None)
+            if config is None:
+                raise Stop("--config: name a file, e.g. --config blockerd.toml")
+        elif word.startswith("--config="):
+            config = word.removeprefix("--config=")
+        else:
+            rest.append(word)
+    return config, as_json, rest
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser for the command named in `words`; for all commands where none or an unknown one is named."""
+    parser = argparse.ArgumentParser(
+        prog="blockerd",
+        description="A local DNS filter, log and weekly summary for an adult who wants to stop using porn, cam and sex-chat sites.",
+        epilog="--config FILE and --json may stand before or after the command words.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    named = words[0] if words else ""
+    wanted = [group for group, names in GROUPS.items() if named in names] or list(GROUPS)
+    for group in wanted:
+        importlib.import_module(f"blockerd.cli.{group}").register(commands)
+    return parser

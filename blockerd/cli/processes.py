@@ -1,0 +1,134 @@
+"""`run`, `dns`, `control`: the daemon in the foreground, or one of its processes alone."""
+
+import argparse
+import logging
+import subprocess
+import sys
+from typing import Any
+
+from blockerd.cli.output import Stop, bold, say, settings_of, warn
+from blockerd.process import AlreadyRunning, Instance, Lifeline
+from blockerd.settings import Endpoint, Settings
+
+
+def register(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Adds the commands of this file."""
+    run = commands.add_parser("run", help="the daemon in the foreground: DNS filter and journal", allow_abbrev=False)
+    run.set_defaults(run=run_daemon)
+    dns = commands.add_parser("dns", help="the DNS process alone", allow_abbrev=False)
+    dns.set_defaults(run=run_dns)
+    control = commands.add_parser("control", help="the journal and control process alone", allow_abbrev=False)
+    control.set_defaults(run=run_control)
+
+
+def run_daemon(args: argparse.Namespace) -> int:
+    """Builds the policy where it is missing or out of date, then supervises dns and control."""
+    settings = settings_of(args)
+    _log()
+    _only(settings, "run")
+    _build(args, settings)
+    _tell_what_happens(settings)
+    from blockerd.supervisor import Supervisor
+
+    arguments = ["--config", str(settings.path)] if settings.path else []
+    return Supervisor(arguments, warn).run()
+
+
+def run_dns(args: argparse.Namespace) -> int:
+    """One resolver process."""
+    settings = settings_of(args)
+    _log()
+    _only(settings, "dns")
+    from blockerd.dns.listener import BindError
+    from blockerd.dns.process import main
+
+    try:
+        main(settings, Lifeline.from_environment())
+    except BindError as error:
+        raise Stop(f"{error.strerror}{_holders(settings)}; choose another in dns.listen or end the other program") from None
+    return 0
+
+
+def run_control(args: argparse.Namespace) -> int:
+    """One control process."""
+    settings = settings_of(args)
+    _log()
+    _only(settings, "control")
+    from blockerd.control import main
+
+    main(settings, lambda: settings_of(args), Lifeline.from_environment())
+    return 0
+
+
+def _log() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
+
+
+def _only(settings: Settings, what: str) -> Instance:
+    """Holds the one instance for as long as the process lives.
+
+    Raises:
+        Stop: another one runs, or the state folder takes no file.
+    """
+    try:
+        instance = Instance(settings, what)
+    except AlreadyRunning as error:
+        raise Stop(f"{error}; state folder {settings.state.dir}; stop that one first") from None
+    except OSError as error:
+        raise Stop(f"{settings.state.dir}: {error.strerror}; name a folder you may write to in state.dir") from None
+    _HELD.append(instance)
+    return instance
+
+
+_HELD: list[Instance] = []
+"""Locks of this process: kept until it ends."""
+
+
+def _build(args: argparse.Namespace, settings: Settings) -> None:
+    from blockerd.lists.build import inputs_changed
+    from blockerd.lists.guard import GuardError
+
+    try:
+        if not inputs_changed(settings):
+            command = "state"
+        else:
+            command = "build"
+    except GuardError as error:
+        raise Stop(str(error)) from None
+    words = [sys.executable, "-m", "blockerd", "lists", "build", *(["--quiet"] if command == "state" else [])]
+    if settings.path:
+        words += ["--config", str(settings.path)]
+    if subprocess.run(words, check=False, stdout=sys.stderr).returncode:
+        warn("the lists could not be built; the last good policy is used where there is one")
+
+
+def _tell_what_happens(settings: Settings) -> None:
+    """The first words of a start: what is recorded, where, and that nothing is sent to anyone."""
+    say(bold("blockerd") + " filters names on " + ", ".join(map(str, settings.dns.listen)))
+    say(f"Blocked: {', '.join(settings.lists.categories) or 'nothing but the test name'}. Other questions go to "
+        + ", ".join(map(str, settings.dns.upstreams)) + ".")  # fmt: skip
+    say(f"Recorded on this machine, in {settings.state.dir}: attempts at listed sites, at level {settings.privacy.level}.")
+    say("Nothing is shared with anyone. Look at it with `blockerd log` and `blockerd report preview`; end with Ctrl-C.")
+    sys.stdout.flush()
+
+
+def _holders(settings: Settings) -> str:
+    """Who listens on our ports, where the system shows it: ", held by NAME (pid N)"."""
+    import psutil
+
+    ports = {endpoint.port: endpoint for endpoint in settings.dns.listen}
+    found: list[str] = []
+    try:
+        for connection in psutil.net_connections("inet"):
+            local = connection.laddr
+            if local and local.port in ports and connection.pid and _same(ports[local.port], local.ip):
+                text = f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+                if text not in found:
+                    found.append(text)
+    except psutil.Error:
+        return ""
+    return f", held by {', '.join(found)}" if found else ""
+
+
+def _same(endpoint: Endpoint, address: str) -> bool:
+    return address in (endpoint.host, "0.0.0.0", "::")  # noqa: S104 - compared with, not bound

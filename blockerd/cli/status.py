@@ -1,0 +1,124 @@
+"""`status`, `healthcheck`, `version`: is this machine's filter answering, and by what policy."""
+
+import argparse
+import json
+import socket
+from typing import Any
+
+import blockerd
+from blockerd.cli.output import bold, columns, dump, say, settings_of
+from blockerd.lists.snapshot import read_pointer
+from blockerd.model import TEST_NAME
+from blockerd.policy.name import from_text
+from blockerd.process import run_folder, running_pid
+from blockerd.settings import Endpoint, Settings
+
+
+def register(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Adds the commands of this file."""
+    status = commands.add_parser("status", help="is the filter protecting; exit 1 if not", allow_abbrev=False)
+    status.set_defaults(run=run_status)
+    health = commands.add_parser("healthcheck", help="for containers: exit 0 if it answers and blocks", allow_abbrev=False)
+    health.set_defaults(run=run_health)
+    version = commands.add_parser("version", help="the version", allow_abbrev=False)
+    version.set_defaults(run=run_version)
+
+
+def run_version(args: argparse.Namespace) -> int:
+    """Prints the version."""
+    if args.json:
+        dump({"version": blockerd.__version__})
+    else:
+        say(f"blockerd {blockerd.__version__}")
+    return 0
+
+
+def run_health(args: argparse.Namespace) -> int:
+    """Asks every address for the test name over UDP."""
+    settings = settings_of(args)
+    results = {str(endpoint): blocks(endpoint) for endpoint in settings.dns.listen}
+    if args.json:
+        dump({"healthy": any(results.values()), "addresses": results})
+    else:
+        for address, good in results.items():
+            say(f"{address}: {'blocks the test name' if good else 'does not answer as it should'}")
+    return 0 if any(results.values()) else 1
+
+
+def run_status(args: argparse.Namespace) -> int:
+    """Says whether the filter is protecting, and the figures behind it."""
+    settings = settings_of(args)
+    report = _report(settings)
+    if args.json:
+        dump(report)
+        return 0 if report["protecting"] else 1
+    say(bold("Protecting." if report["protecting"] else "Not protecting: the filter does not answer."))
+    counters = report["counters"]
+    rows = [
+        ("Addresses", ", ".join(report["listen"])),
+        ("Blocked categories", ", ".join(settings.lists.categories) or "none"),
+        ("Policy", f"{report['generation']}, change {report['state']}" if report["generation"] else "none yet"),
+        ("Processes", ", ".join(f"{name} {pid or 'not running'}" for name, pid in report["pids"].items())),
+        ("Since start", f"{counters.get('queries', 0):,} questions" if counters else "unknown"),
+        ("Journal", report["journal"] or "in order"),
+    ]
+    for line in columns(rows):
+        say(line)
+    if report["problem"]:
+        say(f"Note: {report['problem']}")
+    return 0 if report["protecting"] else 1
+
+
+def _report(settings: Settings) -> dict[str, Any]:
+    pointer = read_pointer(settings.state.dir)
+    pids = {name: running_pid(settings, name) for name in ("dns", "control")}
+    live = _dns_status(settings) if pids["dns"] else {}
+    control = _ask_control(settings) if pids["control"] else {"trouble": "control is not running"}
+    return {
+        "protecting": any(blocks(endpoint) for endpoint in settings.dns.listen),
+        "listen": [str(endpoint) for endpoint in settings.dns.listen],
+        "generation": live.get("generation") or (pointer.generation if pointer else 0),
+        "state": live.get("state") or (pointer.number if pointer else 0),
+        "pids": pids,
+        "counters": live.get("counters", {}),
+        "problem": live.get("problem", ""),
+        "journal": control.get("trouble", ""),
+        "version": blockerd.__version__,
+    }
+
+
+def _dns_status(settings: Settings) -> dict[str, Any]:
+    try:
+        got = json.loads((run_folder(settings) / "dns.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return got if isinstance(got, dict) else {}
+
+
+def _ask_control(settings: Settings) -> dict[str, Any]:
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.settimeout(2)
+            sock.connect(str(run_folder(settings) / "control.sock"))
+            sock.sendall(b'{"do": "status"}\n')
+            got = json.loads(sock.makefile("rb").readline())
+    except (OSError, ValueError):
+        return {"trouble": "control does not answer"}
+    return got if isinstance(got, dict) else {}
+
+
+def blocks(endpoint: Endpoint, timeout: float = 1.0) -> bool:
+    """True if the resolver at `endpoint` withholds the test name, asked over UDP as any program would."""
+    query = b"\x42\x44\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + from_text(TEST_NAME) + b"\x00\x01\x00\x01"
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(timeout)
+            sock.connect((endpoint.host, endpoint.port))
+            sock.send(query)
+            answer = sock.recv(1500)
+    except OSError:
+        return False
+    if len(answer) < 12 or answer[:2] != query[:2]:
+        return False
+    return answer[3] & 0x0F == 3 or answer[6:8] == b"\x00\x00" or b"\x00\x04\x00\x00\x00\x00" in answer

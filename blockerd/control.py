@@ -1,0 +1,176 @@
+"""The process `control`: drains the spool into the journal, keeps the state in step with the files, answers the socket.
+
+It is the journal's only writer. Nothing it does can delay an answer or open a block: the resolver needs neither it
+nor the database. The work of a moment runs in a worker thread, one at a time, so that the socket stays awake.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from blockerd import clock
+from blockerd.dns.process import boot_id, spool_folder
+from blockerd.journal import spool
+from blockerd.journal.append import Journal
+from blockerd.journal.schema import JournalError
+from blockerd.lists.snapshot import SnapshotError, open_table, read_pointer
+from blockerd.policy.match import Table
+from blockerd.process import Lifeline, run_folder
+from blockerd.settings import Settings
+
+log = logging.getLogger(__name__)
+
+DRAIN_EVERY = 0.5
+_PEER = struct.Struct("3i")
+
+
+class ControlProcess:
+    """The control process; `run` returns when it is told to end."""
+
+    def __init__(self, settings: Settings, reload: Callable[[], Settings]) -> None:
+        self._settings = settings
+        self._reload = reload
+        self._folder = spool_folder(settings)
+        self._writer = spool.Writer(self._folder, "control", clock.now_us, clock.monotonic)
+        self._tables: dict[str, Table] = {}
+        self._journal: Journal | None = None
+        self._trouble = ""
+        self._hup = asyncio.Event()
+
+    async def run(self, lifeline: Lifeline) -> None:
+        """Serves until SIGTERM, SIGINT or the supervisor's death."""
+        loop = asyncio.get_running_loop()
+        end = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, end.set)
+        loop.add_signal_handler(signal.SIGHUP, self._hup.set)
+        lifeline.watch(loop, end.set)
+        server = await self._listen()
+        lifeline.say("ready")
+        async with asyncio.TaskGroup() as tasks:
+            work = [tasks.create_task(self._drain_for_ever()), tasks.create_task(self._rebuild_on_hup())]
+            await end.wait()
+            for task in work:
+                task.cancel()
+        server.close()
+        (run_folder(self._settings) / "control.sock").unlink(missing_ok=True)
+        await asyncio.to_thread(self._drain)
+        self._writer.close()
+        if self._journal:
+            self._journal.close()
+
+    async def _drain_for_ever(self) -> None:
+        while True:
+            await asyncio.to_thread(self._drain)
+            await asyncio.sleep(DRAIN_EVERY)
+
+    def _drain(self) -> None:
+        """Moves what is in the spool into the journal; trouble is told once and the spool keeps everything."""
+        try:
+            if self._journal is None:
+                self._journal = Journal(self._settings.state.dir / "journal.sqlite", clock.now_us)
+            level = spool.Level(self._settings.privacy.level)
+            trouble = self._journal.drain(self._folder, level=level, confirm=self._confirm).message
+        except (OSError, JournalError) as error:
+            trouble = str(error)
+        if trouble != self._trouble:
+            self._trouble = trouble
+            if trouble:
+                log.warning("journal: %s; what happened stays in the spool", trouble)
+
+    def _confirm(self, attempts: list[spool.RawAttempt]) -> list[bool]:
+        """Whether the hash match behind each attempt is one by full name too."""
+        table = self._table()
+        return [table is None or confirmed(table, attempt) for attempt in attempts]
+
+    def _table(self) -> Table | None:
+        """The live table, to look names up in."""
+        pointer = read_pointer(self._settings.state.dir)
+        if pointer is None:
+            return None
+        if pointer.snapshot not in self._tables:
+            try:
+                table = open_table(self._settings.state.dir / pointer.snapshot)
+            except SnapshotError:
+                return None
+            self._tables = {pointer.snapshot: table}
+        return self._tables[pointer.snapshot]
+
+    async def _rebuild_on_hup(self) -> None:
+        """SIGHUP: reads configuration and lists again, in a process of its own."""
+        while True:
+            await self._hup.wait()
+            self._hup.clear()
+            self._settings = self._reload()
+            command = [sys.executable, "-m", "blockerd", "lists", "build", "--json"]
+            if self._settings.path:
+                command += ["--config", str(self._settings.path)]
+            process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
+            code = await process.wait()
+            log.info("lists build ended with %d", code)
+
+    async def _listen(self) -> asyncio.Server:
+        """Opens `run/control.sock`, for this user and root alone."""
+        path = run_folder(self._settings) / "control.sock"
+        path.unlink(missing_ok=True)
+        old = os.umask(0o177)
+        try:
+            return await asyncio.start_unix_server(self._client, path, limit=65536)
+        finally:
+            os.umask(old)
+
+    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One request a line, one answer a line, as JSON; callers of another user are not heard."""
+        try:
+            if peer_uid(writer.get_extra_info("socket")) in (os.getuid(), 0):
+                async with asyncio.timeout(10):
+                    line = await reader.readline()
+                writer.write(json.dumps(self._answer(line)).encode() + b"\n")
+                await writer.drain()
+        except (OSError, ValueError, TimeoutError):
+            log.info("control socket: a request that could not be read")
+        finally:
+            writer.close()
+
+    def _answer(self, line: bytes) -> dict[str, Any]:
+        request = json.loads(line)
+        if request.get("do") != "status":
+            return {"error": f"unknown request {request.get('do')!r}"}
+        waiting = sum(path.stat().st_size for path in Path(self._folder).glob("*.seg"))
+        return {"pid": os.getpid(), "trouble": self._trouble, "spool_bytes": waiting, "boot": boot_id()}
+
+
+def confirmed(table: Table, attempt: spool.RawAttempt) -> bool:
+    """True if a rule of the attempt's source really names the recorded name, a name above it or (where only the site
+    is kept) one below it. Decides by full names, never by hash."""
+    if attempt.name == b"\x00":
+        return True
+    if any(table.sources[hit.combo.source].id == attempt.source for hit in table.hits(attempt.name)):
+        return True
+    if attempt.slot >= len(table.slots) or not table.slots[attempt.slot]:
+        return False
+    return table.name_at(attempt.slot).endswith(attempt.name)
+
+
+def peer_uid(sock: socket.socket) -> int:
+    """The user behind a Unix socket, -1 where the system does not tell."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return -1
+    return int(_PEER.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))[1])
+
+
+def main(settings: Settings, reload: Callable[[], Settings], lifeline: Lifeline) -> None:
+    """Runs the process to its end."""
+
+    async def run() -> None:
+        await ControlProcess(settings, reload).run(lifeline)
+
+    asyncio.run(run())

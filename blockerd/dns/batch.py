@@ -1,0 +1,162 @@
+"""Packets in and out of one UDP socket, up to 64 at a time: recvmmsg and sendmmsg on Linux, one by one elsewhere.
+
+Both kinds have the same methods and one anonymous mmap as their buffer (a slice of it is `bytes` in one copy), and a
+property test says that they answer alike. Answers are written over the questions, so a packet's address is already
+where the answer needs it.
+"""
+
+import ctypes
+import errno
+import mmap
+import socket
+import struct
+import sys
+from collections.abc import MutableSequence, Sequence
+from typing import Protocol
+
+from blockerd.dns.wire import BATCH, SLOT
+
+
+class Batch(Protocol):
+    """What the listener needs of either kind.
+
+    `answers` takes the length of packet i's answer at index 2 i + 1; 0 there means that nothing is to be sent.
+    """
+
+    buffer: mmap.mmap
+    offsets: Sequence[int]
+    answers: MutableSequence[int]
+
+    def receive(self) -> Sequence[int]:
+        """Takes what waits in the socket; the lengths of the packets, none where there was nothing."""
+        ...
+
+    def send(self, count: int, unanswered: Sequence[int]) -> None:
+        """Sends the answers of the first `count` packets but those of the sorted indexes `unanswered`."""
+        ...
+
+    def client(self, index: int) -> tuple[str, int]:
+        """Address and port of packet `index`."""
+        ...
+
+
+def open_batch(sock: socket.socket) -> Batch:
+    """The best kind for this system."""
+    return MultiBatch(sock) if sys.platform == "linux" else SingleBatch(sock)
+
+
+class SingleBatch:
+    """One packet at a time, with what every system has."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.buffer = mmap.mmap(-1, SLOT)
+        self.offsets = (0,)
+        self.answers: list[int] = [0, 0]
+        self._sock = sock
+        self._view = memoryview(self.buffer)
+        self._address: tuple[str, int] = ("", 0)
+
+    def receive(self) -> Sequence[int]:
+        """See Batch."""
+        try:
+            length, address = self._sock.recvfrom_into(self._view)
+        except BlockingIOError:
+            return ()
+        except OSError:
+            return ()
+        self._address = address
+        return (length,)
+
+    def send(self, count: int, unanswered: Sequence[int]) -> None:
+        """See Batch."""
+        if unanswered or not count:
+            return
+        try:
+            self._sock.sendto(self._view[: self.answers[1]], self._address)
+        except OSError:
+            return
+
+    def client(self, index: int) -> tuple[str, int]:
+        """See Batch."""
+        return self._address[0], self._address[1]
+
+
+class _Iovec(ctypes.Structure):
+    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
+
+
+class _Msghdr(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_void_p), ("namelen", ctypes.c_uint), ("iov", ctypes.c_void_p), ("iovlen", ctypes.c_size_t),
+        ("control", ctypes.c_void_p), ("controllen", ctypes.c_size_t), ("flags", ctypes.c_int),
+    )  # fmt: skip
+
+
+class _Mmsghdr(ctypes.Structure):
+    _fields_ = (("header", _Msghdr), ("length", ctypes.c_uint))
+
+
+_NAME = 32
+_DONTWAIT = 0x40
+_SENT_AGAIN = (errno.EAGAIN, errno.ENOBUFS)
+
+
+class MultiBatch:
+    """Up to BATCH packets a system call (Linux, recvmmsg(2) and sendmmsg(2) through ctypes)."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.buffer = mmap.mmap(-1, SLOT * BATCH)
+        self.offsets = tuple(range(0, SLOT * BATCH, SLOT))
+        self._fd = sock.fileno()
+        base = ctypes.addressof((ctypes.c_char * (SLOT * BATCH)).from_buffer(self.buffer))
+        self._names = (ctypes.c_char * (_NAME * BATCH))()
+        self._iovs = (_Iovec * BATCH)()
+        self._headers = (_Mmsghdr * BATCH)()
+        for index in range(BATCH):
+            self._iovs[index] = _Iovec(base + SLOT * index, SLOT)
+            self._headers[index].header = _Msghdr(
+                ctypes.addressof(self._names) + _NAME * index, _NAME,
+                ctypes.addressof(self._iovs) + ctypes.sizeof(_Iovec) * index, 1, None, 0, 0,
+            )  # fmt: skip
+        self._step = ctypes.sizeof(_Mmsghdr)
+        self._address = ctypes.addressof(self._headers)
+        raw = memoryview(self._headers).cast("B")
+        self._lengths = raw.cast("I")[_Mmsghdr.length.offset // 4 :: self._step // 4]
+        self._raw_iovs = memoryview(self._iovs).cast("B")
+        self._fresh_iovs = bytes(self._raw_iovs)
+        self.answers: MutableSequence[int] = self._raw_iovs.cast("Q")  # type: ignore[assignment]  # a u64 memoryview
+        libc = ctypes.CDLL(None, use_errno=True)
+        self._recvmmsg, self._sendmmsg = libc.recvmmsg, libc.sendmmsg
+        self._recvmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
+        self._sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
+
+    def receive(self) -> Sequence[int]:
+        """See Batch."""
+        self._raw_iovs[:] = self._fresh_iovs
+        count = self._recvmmsg(self._fd, self._address, BATCH, _DONTWAIT, None)
+        return self._lengths[:count].tolist() if count > 0 else ()
+
+    def send(self, count: int, unanswered: Sequence[int]) -> None:
+        """See Batch."""
+        start = 0
+        for stop in unanswered:
+            self._run(start, stop)
+            start = stop + 1
+        self._run(start, count)
+
+    def _run(self, start: int, stop: int) -> None:
+        """Sends the packets from `start` to before `stop`; one that the kernel refuses is passed over."""
+        while start < stop:
+            sent = self._sendmmsg(self._fd, self._address + self._step * start, stop - start, _DONTWAIT)
+            if sent <= 0 and ctypes.get_errno() in _SENT_AGAIN:
+                return
+            start += max(sent, 1)
+
+    def client(self, index: int) -> tuple[str, int]:
+        """See Batch."""
+        raw = self._names.raw[_NAME * index : _NAME * (index + 1)]
+        (family,) = struct.unpack_from("=H", raw)
+        port = int.from_bytes(raw[2:4], "big")
+        if family == socket.AF_INET:
+            return socket.inet_ntop(socket.AF_INET, raw[4:8]), port
+        return socket.inet_ntop(socket.AF_INET6, raw[8:24]), port

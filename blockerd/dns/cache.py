@@ -1,0 +1,111 @@
+"""Answers of upstreams, kept in memory only, with their TTLs counted down. Pure: time is a parameter.
+
+Bounded in entries and octets; the oldest entry goes first. Only whole answers to their own question are kept, so
+that nothing a reply carries for another name can be served for that name.
+"""
+
+from dataclasses import dataclass
+
+from blockerd.dns.gate import Question
+
+MAX_ANSWER = 4096
+"""Octets of the largest answer that is kept."""
+
+Key = tuple[bytes, int, bool, bool]
+"""Canonical name, type, DO, CD."""
+
+
+def key_of(question: Question) -> Key:
+    """The key under which the answer to `question` is kept and equal queries are merged."""
+    return question.name, question.qtype, question.do, question.cd
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A kept answer: flags octets, counts, and all after the question; `ttls` are (offset into `body`, seconds)."""
+
+    flags: bytes
+    counts: bytes
+    body: bytes
+    ttls: tuple[tuple[int, int], ...]
+    stored: float
+    expires: float
+
+
+class Template:
+    """A kept answer made ready for one client's way to ask; renders with TTLs as of now.
+
+    `data` is the answer from its third octet on; see `wire.Template`.
+    """
+
+    __slots__ = ("data", "expires", "stored", "ttls")
+
+    def __init__(self, data: bytes, ttls: tuple[tuple[int, int], ...], stored: float, expires: float) -> None:
+        self.data = data
+        self.ttls = ttls
+        self.stored = stored
+        self.expires = expires
+
+    def render(self, now: float) -> bytes:
+        """The octets with every TTL less the whole seconds since it was stored."""
+        passed = int(now - self.stored)
+        if passed <= 0:
+            return self.data
+        data = bytearray(self.data)
+        for offset, ttl in self.ttls:
+            data[offset : offset + 4] = (ttl - passed if ttl > passed else 0).to_bytes(4, "big")
+        return bytes(data)
+
+
+def template(entry: Entry, question: Question, opt: bytes) -> Template:
+    """`entry` as the answer to `question`; `opt` is the OPT record to end with, or empty."""
+    flags = bytes((entry.flags[0] | question.rd, entry.flags[1] | question.cd << 4))
+    if not (question.ad or question.do):
+        flags = bytes((flags[0], flags[1] & ~0x20))
+    counts = entry.counts[:6] + (b"\x00\x01" if opt else b"\x00\x00")
+    data = b"".join((flags, counts, question.raw, entry.body, opt))
+    shift = 10 + len(question.raw)
+    ttls = tuple((offset + shift, ttl) for offset, ttl in entry.ttls)
+    return Template(data, ttls, entry.stored, entry.expires)
+
+
+class Cache:
+    """At most `entries` answers and `octets` octets of them; one thread owns it."""
+
+    def __init__(self, entries: int, octets: int = 32 * 1024 * 1024) -> None:
+        self._entries: dict[Key, Entry] = {}
+        self._most = entries
+        self._room = octets
+        self.octets = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: Key, now: float) -> Entry | None:
+        """The entry that is still good at `now`."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if entry.expires <= now:
+            self._drop(key)
+            return None
+        return entry
+
+    def put(self, key: Key, entry: Entry) -> None:
+        """Keeps `entry`; the oldest ones make room."""
+        if key in self._entries:
+            self._drop(key)
+        if self._most <= 0 or len(entry.body) > MAX_ANSWER:
+            return
+        self._entries[key] = entry
+        self.octets += len(entry.body)
+        while len(self._entries) > self._most or self.octets > self._room:
+            self._drop(next(iter(self._entries)))
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        self._entries.clear()
+        self.octets = 0
+
+    def _drop(self, key: Key) -> None:
+        self.octets -= len(self._entries.pop(key).body)

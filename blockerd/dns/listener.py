@@ -1,0 +1,232 @@
+"""Sockets of the resolver: binds, reads batches, hands leftovers to the engine, sends answers.
+
+`Resolver` owns the sockets and the loop's callbacks; one event loop, one thread. Nothing is read before `go` is
+called with a good policy. A datagram handler's surprise is counted and logged once per kind, and the next packet is
+read: no octets on the port may stop the service.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from blockerd import clock
+from blockerd.dns.batch import Batch, open_batch
+from blockerd.dns.cache import Key
+from blockerd.dns.engine import Engine, Forward
+from blockerd.dns.tcp import Connections
+from blockerd.dns.upstream import Upstreams
+from blockerd.dns.wire import BATCH, Serve
+from blockerd.journal.spool import From, Writer
+from blockerd.settings import Endpoint
+
+log = logging.getLogger(__name__)
+
+TURN = 0.002
+"""Seconds that one call of the reader may take before timers, upstreams and TCP have their turn."""
+
+_RECEIVE_BYTES = 4 * 1024 * 1024
+_LOOPBACK = {"127.0.0.1": From.LOOPBACK4, "::1": From.LOOPBACK6}
+
+
+class BindError(OSError):
+    """An address cannot be listened on; the message says which, why and by whom it is held where that is known."""
+
+
+@dataclass(slots=True)
+class _Udp:
+    sock: socket.socket
+    batch: Batch
+    flags: From
+    lan: bool
+
+
+def bind(endpoints: Sequence[Endpoint]) -> list[tuple[socket.socket, socket.socket]]:
+    """A UDP and a listening TCP socket for every endpoint; all or none.
+
+    Raises:
+        BindError: one of them is taken or not allowed.
+    """
+    pairs: list[tuple[socket.socket, socket.socket]] = []
+    try:
+        for endpoint in endpoints:
+            pair = _pair(endpoint)
+            if pair:
+                pairs.append(pair)
+    except BindError:
+        for udp, tcp in pairs:
+            udp.close()
+            tcp.close()
+        raise
+    return pairs
+
+
+def _pair(endpoint: Endpoint) -> tuple[socket.socket, socket.socket] | None:
+    """None where the machine has no IPv6 at all and the endpoint is its loopback address."""
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    made: list[socket.socket] = []
+    try:
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+            sock = socket.socket(family, kind | socket.SOCK_CLOEXEC)
+            made.append(sock)
+            sock.setblocking(False)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if kind == socket.SOCK_STREAM:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((endpoint.host, endpoint.port))
+    except OSError as error:
+        for sock in made:
+            sock.close()
+        if family == socket.AF_INET6 and endpoint.host == "::1" and error.errno in _NO_IPV6:
+            return None
+        raise BindError(error.errno, f"{endpoint}: {error.strerror}") from None
+    made[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+    made[1].listen(256)
+    return made[0], made[1]
+
+
+_NO_IPV6 = (97, 99, 49, 10047, 10049)
+"""EAFNOSUPPORT and EADDRNOTAVAIL of Linux, macOS and Windows: a machine without IPv6 still gets its filter."""
+
+
+class Resolver:
+    """Serves the sockets of `bind` once `go` has given it an engine and a hot path."""
+
+    def __init__(
+        self,
+        pairs: Sequence[tuple[socket.socket, socket.socket]],
+        writer: Writer,
+        upstreams: Upstreams,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._pairs = pairs
+        self._writer = writer
+        self._upstreams = upstreams
+        self._loop = loop
+        self._waiting: dict[Key, list[tuple[Forward, Callable[[bytes], None]]]] = {}
+        self._connections = Connections(self._stream, loop)
+        self._servers: list[asyncio.Server] = []
+        self._names: list[bytes] = []
+        self._numbers: list[int] = []
+        self._engine: Engine | None = None
+        self._serve: Serve | None = None
+        self._seen: set[str] = set()
+        self.fast_answers = 0
+
+    async def go(self, engine: Engine, serve: Serve) -> None:
+        """Begins to read, with a good policy."""
+        self._engine, self._serve = engine, serve
+        for udp, tcp in self._pairs:
+            host = udp.getsockname()[0]
+            flags = _LOOPBACK.get(host, From.LOOPBACK4)
+            entry = _Udp(udp, open_batch(udp), flags, not host.startswith("127.") and host != "::1")
+            self._loop.add_reader(udp.fileno(), self._readable, entry)
+            self._servers.append(await self._loop.create_server(self._connections.protocol, sock=tcp))
+
+    def change(self, engine: Engine, serve: Serve) -> None:
+        """Answers by a new policy from the next packet on."""
+        self._engine, self._serve = engine, serve
+
+    def close(self) -> None:
+        """Stops reading and closes every socket."""
+        for udp, _ in self._pairs:
+            self._loop.remove_reader(udp.fileno())
+            udp.close()
+        for server in self._servers:
+            server.close()
+        self._connections.close()
+
+    def _readable(self, udp: _Udp) -> None:
+        """Drains the socket, at most TURN seconds."""
+        end = self._loop.time() + TURN
+        while True:
+            lengths = udp.batch.receive()
+            if not lengths:
+                return
+            self._batch(udp, lengths)
+            if len(lengths) < BATCH // 4 or self._loop.time() > end:
+                return
+
+    def _batch(self, udp: _Udp, lengths: Sequence[int]) -> None:
+        assert self._serve is not None
+        batch, names, numbers = udp.batch, self._names, self._numbers
+        now = clock.now()
+        rest = self._serve(batch.buffer, batch.offsets, lengths, batch.answers, names, numbers, now)
+        if names:
+            self._writer.attempts(numbers, names, udp.flags)
+            names.clear()
+            numbers.clear()
+        self.fast_answers += len(lengths) - len(rest)
+        batch.send(len(lengths), [index for index in rest if not self._plain(udp, index, lengths[index], now)])
+
+    def _plain(self, udp: _Udp, index: int, length: int, now: float) -> bool:
+        """Answers packet `index` by the engine; False where nothing is to be sent from the batch."""
+        batch = udp.batch
+        offset = batch.offsets[index]
+        packet = bytes(batch.buffer[offset : offset + length])
+        host, port = batch.client(index)
+        answer = self._handle(packet, host, now, lambda late: self._send(udp.sock, late, host, port))
+        if not answer:
+            return False
+        batch.buffer[offset : offset + len(answer)] = answer
+        batch.answers[2 * index + 1] = len(answer)
+        return True
+
+    def _handle(
+        self, packet: bytes, client: str, now: float, reply: Callable[[bytes], None], *, stream: bool = False
+    ) -> bytes | None:
+        """The engine's answer, b"" for none, or None where `reply` will be called later."""
+        assert self._engine is not None
+        try:
+            outcome = self._engine.handle(packet, client, now, stream=stream)
+        except Exception as error:  # the datagram edge: no packet may end the service; counted, logged once per kind
+            self._surprise("query", error)
+            return b""
+        if isinstance(outcome, Forward):
+            self._forward(outcome, reply)
+            return None
+        return outcome or b""
+
+    def _forward(self, forward: Forward, reply: Callable[[bytes], None]) -> None:
+        """Asks an upstream; equal questions under way are merged into one (CVE-2020-25686)."""
+        waiting = self._waiting.get(forward.key)
+        if waiting is not None:
+            waiting.append((forward, reply))
+            return
+        self._waiting[forward.key] = [(forward, reply)]
+        self._upstreams.ask(forward.query, lambda packet: self._replied(forward.key, packet))
+
+    def _replied(self, key: Key, packet: bytes | None) -> None:
+        assert self._engine is not None
+        now = clock.now()
+        for number, (forward, reply) in enumerate(self._waiting.pop(key)):
+            try:
+                answer = self._engine.finish(forward, packet, now, first=number == 0)
+            except Exception as error:  # the same edge, for replies
+                self._surprise("reply", error)
+                answer = self._engine.finish(forward, None, now)
+            reply(answer)
+
+    def _send(self, sock: socket.socket, answer: bytes, host: str, port: int) -> None:
+        if not answer:
+            return
+        try:
+            sock.sendto(answer, (host, port))
+        except OSError as error:
+            self._surprise("send", error)
+
+    def _stream(self, packet: bytes, client: str, reply: Callable[[bytes], None]) -> None:
+        """A question that came over TCP."""
+        now = clock.now()
+        if self._serve and self._engine:
+            answer = self._handle(packet, client, now, reply, stream=True)
+            if answer is not None:
+                reply(answer)
+
+    def _surprise(self, where: str, error: Exception) -> None:
+        kind = f"{where}: {type(error).__name__}"
+        if kind not in self._seen:
+            self._seen.add(kind)
+            log.warning("%s, further ones are not logged", kind, exc_info=not isinstance(error, OSError))

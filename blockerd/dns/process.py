@@ -1,0 +1,237 @@
+"""The process `dns`: binds, waits for a good policy, answers, follows policy changes, ends within a moment.
+
+One event loop, one thread. Started by `blockerd dns`, by the supervisor and by a service manager. The order of
+starting stands in `run`; the timer `_tick` is the only thing that looks at files while it serves.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+from dataclasses import asdict
+from pathlib import Path
+
+from blockerd import clock
+from blockerd.dns.cache import Cache
+from blockerd.dns.engine import Engine, block_tail
+from blockerd.dns.gate import Question
+from blockerd.dns.listener import Resolver, bind
+from blockerd.dns.upstream import Upstreams
+from blockerd.dns.wire import make_serve, prepare
+from blockerd.journal import spool
+from blockerd.lists.guard import Protected, protected
+from blockerd.lists.snapshot import SnapshotError, read_pointer
+from blockerd.lists.state import open_policy
+from blockerd.model import Decision, kind_of
+from blockerd.policy.decide import Policy
+from blockerd.policy.name import site_of, to_text
+from blockerd.process import Lifeline, run_folder
+from blockerd.settings import Settings
+
+log = logging.getLogger(__name__)
+
+TICK = 0.25
+"""Seconds between two looks at `policy.current`: a change is live within this time."""
+
+_STATUS_EVERY = 4
+_ALIVE_EVERY = 240
+"""Ticks between status writes (1 s) and alive marks (60 s)."""
+
+
+class DnsProcess:
+    """The resolver process; `run` returns when it is told to end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._folder = settings.state.dir
+        self._guard: Protected = protected()
+        self._writer = spool.Writer(
+            spool_folder(settings), "dns", clock.now_us, clock.monotonic, cap_bytes=settings.dns.spool_mb << 20
+        )
+        self._cache = Cache(settings.dns.cache_entries)
+        self._stamp: tuple[int, ...] = ()
+        self._problem = ""
+        self._next_change: float | None = None
+        self._engine: Engine | None = None
+        self._resolver: Resolver | None = None
+        self._ticks = 0
+        self._status = b""
+
+    async def run(self, lifeline: Lifeline) -> None:
+        """Binds first, then waits for a policy, then reads; ends on SIGTERM, SIGINT or the supervisor's death.
+
+        Raises:
+            BindError: an address cannot be listened on.
+        """
+        loop = asyncio.get_running_loop()
+        end = asyncio.Event()
+        pairs = bind(self._settings.dns.listen)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, end.set)
+        loop.add_signal_handler(signal.SIGHUP, self._forget_stamp)
+        lifeline.watch(loop, end.set)
+        self._resolver = Resolver(pairs, self._writer, Upstreams(self._settings.dns.upstreams, loop), loop)
+        lifeline.say("bound")
+        self._writer.event({"kind": "coverage", "process": "dns", "state": "start", "boot": boot_id()})
+        ticking = loop.create_task(self._tick_for_ever(lifeline))
+        await end.wait()
+        ticking.cancel()
+        self._resolver.close()
+        self._writer.event({"kind": "coverage", "process": "dns", "state": "stop", "boot": boot_id()})
+        self._writer.close()
+
+    async def _tick_for_ever(self, lifeline: Lifeline) -> None:
+        while True:
+            await self._tick(lifeline)
+            await asyncio.sleep(TICK)
+
+    async def _tick(self, lifeline: Lifeline) -> None:
+        """Looks for a new policy, ends memos, counts losses, says how things are."""
+        now = clock.now()
+        self._follow(now)
+        if self._engine and self._resolver and not self._ticks:
+            await self._resolver.go(self._engine, make_serve(self._engine.fast))
+            lifeline.say("ready")
+            log.info("answering on %s", ", ".join(str(endpoint) for endpoint in self._settings.dns.listen))
+        if not self._engine:
+            return
+        self._ticks += 1
+        if self._next_change is not None and now >= self._next_change:
+            self._adopt(self._engine.policy, now)
+        if self._ticks % _STATUS_EVERY == 0:
+            self._engine.fast.memo.clear()
+            self._writer.flush()
+            self._say_status(now)
+        if self._ticks % _ALIVE_EVERY == 0:
+            self._writer.event({"kind": "coverage", "process": "dns", "state": "alive", "boot": boot_id()})
+        if lost := self._writer.take_lost():
+            self._lost(lost)
+
+    def _lost(self, lost: int) -> None:
+        """Says that events were lost; where even that is not taken, the number waits for the next try."""
+        log.warning("%d events could not be kept: the disk is full or failing", lost)
+        self._writer.event({"kind": "lost", "process": "dns", "count": lost})
+        if self._writer.take_lost():
+            self._writer.lost = lost
+
+    def _forget_stamp(self) -> None:
+        self._stamp = ()
+
+    def _follow(self, now: float) -> None:
+        """Takes up a policy that is not the live one; a bad one is told once and the live one stays."""
+        try:
+            stat = os.stat(self._folder / "policy.current")
+        except OSError:
+            self._complain("no policy yet; run: blockerd lists build")
+            return
+        stamp = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+        if stamp == self._stamp:
+            return
+        try:
+            policy = self._open()
+        except (SnapshotError, ValueError, KeyError, TypeError) as error:
+            self._complain(str(error))
+            return
+        self._stamp, self._problem = stamp, ""
+        self._adopt(policy, now)
+
+    def _complain(self, problem: str) -> None:
+        if problem != self._problem:
+            self._problem = problem
+            log.warning("%s", problem)
+
+    def _open(self) -> Policy:
+        pointer = read_pointer(self._folder)
+        live = self._engine.policy if self._engine else None
+        same = pointer is not None and live is not None and live.generation == pointer.generation
+        return open_policy(self._folder, self._guard, live.table if live and same else None)
+
+    def _adopt(self, policy: Policy, now: float) -> None:
+        """Makes `policy` the live one, with the hot path as of `now`."""
+        fast = prepare(policy, now, block_tail(policy), protected_digest=self._guard.digest)
+        if self._engine is None:
+            self._engine = Engine(policy, self._cache, self._attempted, fast)
+        else:
+            self._engine.policy, self._engine.fast = policy, fast
+        self._next_change = policy.state.schedules.next_change(now)
+        self._writer.meta(meta_of(policy))
+        if self._resolver and self._ticks:
+            self._resolver.change(self._engine, make_serve(fast))
+
+    def _attempted(self, question: Question, decision: Decision, name: bytes, client: str) -> None:
+        """Spools an attempt that the engine refused, cut to the privacy level before it touches the disk."""
+        assert self._engine is not None
+        state = self._engine.policy.state
+        site = decision.site or site_of(name)
+        shown, of = cut(state.level, to_text(question.name), to_text(site))
+        self._writer.event({
+            "kind": "attempt", "time": clock.now_us(), "name": shown, "site": of, "qtype": question.qtype,
+            "category": decision.category, "source": decision.rule.source if decision.rule else "",
+            "list": decision.rule.source if decision.rule else "", "action": decision.action, "channel": "dns",
+            "client": client, "user": "", "attempt": kind_of(decision.category),
+        })  # fmt: skip
+
+    def _say_status(self, now: float) -> None:
+        """Writes `run/dns.json` where something changed, for `status`; a page of memory, no sync."""
+        assert self._engine is not None
+        assert self._resolver is not None
+        policy, counters = self._engine.policy, asdict(self._engine.counters)
+        counters["queries"] += self._resolver.fast_answers
+        status = {
+            "pid": os.getpid(), "generation": policy.generation, "state": policy.state.number, "counters": counters,
+            "cache": len(self._cache), "problem": self._problem,
+        }  # fmt: skip
+        data = json.dumps(status).encode()
+        if data == self._status:
+            return
+        self._status = data
+        path = run_folder(self._settings) / "dns.json"
+        try:
+            beside = path.with_suffix(".new")
+            beside.write_bytes(data)
+            beside.replace(path)
+        except OSError:
+            return
+
+
+def cut(level: str, name: str, site: str) -> tuple[str, str]:
+    """Name and site as the privacy level keeps them."""
+    if level == spool.Level.NAME:
+        return name, site
+    return ("", site) if level == spool.Level.SITE else ("", "")
+
+
+def meta_of(policy: Policy) -> spool.Meta:
+    """What the attempts recorded under `policy` need to be read."""
+    table = policy.table
+    action = "NXDOMAIN" if policy.state.block_answer == "nxdomain" else "NODATA"
+    combos = tuple(
+        (table.sources[c.source].id, table.sources[c.source].title, c.category_id, str(kind_of(c.category_id)))
+        for c in table.combos
+    )
+    return spool.Meta(policy.generation, f"policy-{policy.generation}.snapshot", action, combos)
+
+
+def spool_folder(settings: Settings) -> Path:
+    """The spool folder, made where missing."""
+    folder = settings.state.dir / "spool"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def boot_id() -> str:
+    """Which boot of the machine this is; "" where the system does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+def main(settings: Settings, lifeline: Lifeline) -> None:
+    """Runs the process to its end.
+
+    Raises:
+        BindError: an address cannot be listened on.
+    """
+    asyncio.run(DnsProcess(settings).run(lifeline))

@@ -1,0 +1,178 @@
+"""Reads an upstream's answer by raw octets: what it says about the question, where its TTLs stand. Pure.
+
+Only the chain of the question is kept (its name, the targets of its CNAMEs); an answer that carries anything else is
+`foreign` and is rebuilt without it by `message.only`. Pointers go backwards only and are counted (RFC 1035 section
+4.1.4, RFC 9267); TTLs over 2^31-1 count as 0 (RFC 2181 section 8) and are capped at a day (RFC 8767 section 4).
+"""
+
+from dataclasses import dataclass
+
+from blockerd.dns.gate import Question
+
+MAX_TTL = 86400
+MAX_NEGATIVE_TTL = 10800
+MAX_RECORDS = 256
+MAX_CHAIN = 16
+
+_CNAME, _SOA, _DNAME, _RRSIG, _SVCB, _HTTPS = 5, 6, 39, 46, 64, 65
+
+
+class Malformed(Exception):
+    """Octets that are no DNS message, or more of them than anybody needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What an answer says. `end` is where its authority section ends; `ttls` are (offset, seconds) of the records up
+    to there; `ttl` how long it may be kept, 0 for not at all; `targets` the names its chain leads through."""
+
+    rcode: int
+    ad: bool
+    answers: int
+    authorities: int
+    end: int
+    ttls: tuple[tuple[int, int], ...]
+    ttl: int
+    targets: tuple[bytes, ...]
+    foreign: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    owner: bytes
+    type: int
+    ttl_at: int
+    ttl: int
+    rdata_at: int
+    end: int
+
+
+def matches(packet: bytes, query: bytes) -> bool:
+    """True if `packet` is the answer to `query`: same ID, QR=1, same opcode, one question, equal to the octet."""
+    end = len(query) - 11 if query[11] else len(query)
+    return (
+        len(packet) >= end
+        and packet[:2] == query[:2]
+        and packet[2] & 0xF8 == 0x80
+        and packet[4:6] == b"\x00\x01"
+        and packet[12:end] == query[12:end]
+    )
+
+
+def scan(packet: bytes, question: Question) -> Scan:
+    """Reads the answer and authority sections of `packet`.
+
+    Raises:
+        Malformed: not a well-formed message, over 256 records, or a chain that loops or has over 16 links.
+    """
+    try:
+        return _scan(packet, question)
+    except (IndexError, ValueError):
+        raise Malformed("cut short") from None
+
+
+def _scan(packet: bytes, question: Question) -> Scan:
+    answers, authorities = int.from_bytes(packet[6:8], "big"), int.from_bytes(packet[8:10], "big")
+    if answers + authorities > MAX_RECORDS:
+        raise Malformed("too many records")
+    at = 12 + len(question.raw)
+    records = []
+    for _ in range(answers + authorities):
+        record = _record(packet, at, question)
+        records.append(record)
+        at = record.end
+    rcode = packet[3] & 0x0F
+    chain = _chain(packet, records[:answers], question.name)
+    foreign = any(not _belongs(record, chain) for record in records[:answers])
+    ttls = tuple((record.ttl_at, record.ttl) for record in records)
+    ttl = _keep(packet, rcode, records[:answers], records[answers:], chain, question.qtype)
+    targets = (*chain[1:], *_service_targets(packet, records[:answers]))
+    return Scan(rcode, bool(packet[3] & 0x20), answers, authorities, at, ttls, ttl, targets, foreign)
+
+
+def _record(packet: bytes, at: int, question: Question) -> _Record:
+    if packet[at : at + 2] == b"\xc0\x0c":
+        owner, at = question.name, at + 2
+    else:
+        owner, at = read_name(packet, at)
+    head = packet[at : at + 10]
+    if len(head) != 10:
+        raise Malformed("cut short")
+    ttl = int.from_bytes(head[4:8], "big")
+    end = at + 10 + int.from_bytes(head[8:10], "big")
+    if end > len(packet):
+        raise Malformed("cut short")
+    ttl = 0 if ttl > 0x7FFFFFFF else min(ttl, MAX_TTL)
+    return _Record(owner, int.from_bytes(head[:2], "big"), at + 4, ttl, at + 10, end)
+
+
+def read_name(packet: bytes, at: int) -> tuple[bytes, int]:
+    """The canonical name at `at`, pointers followed, and where the record goes on.
+
+    Raises:
+        Malformed: a label type that does not exist, a pointer forwards, over 255 octets.
+    """
+    labels: list[bytes] = []
+    total, after, limit = 1, 0, at
+    while length := packet[at]:
+        if length >= 0xC0:
+            after = after or at + 2
+            at = (length & 0x3F) << 8 | packet[at + 1]
+            if at >= limit:
+                raise Malformed("pointer forwards")
+            limit = at
+            continue
+        if length > 63:
+            raise Malformed("label type")
+        total += length + 1
+        if total > 255:
+            raise Malformed("name over 255 octets")
+        labels.append(packet[at : at + length + 1].lower())
+        at += length + 1
+    return b"".join(labels) + b"\x00", after or at + 1
+
+
+def _chain(packet: bytes, answers: list[_Record], name: bytes) -> list[bytes]:
+    """The question's name and the CNAME targets it leads through, in order."""
+    aliases = {r.owner: read_name(packet, r.rdata_at)[0] for r in answers if r.type == _CNAME}
+    chain = [name]
+    while (target := aliases.get(chain[-1])) is not None:
+        if target in chain or len(chain) > MAX_CHAIN:
+            raise Malformed("CNAME loop or over 16 links")
+        chain.append(target)
+    return chain
+
+
+def _belongs(record: _Record, chain: list[bytes]) -> bool:
+    if record.owner in chain:
+        return True
+    return record.type in (_DNAME, _RRSIG) and any(name.endswith(record.owner) for name in chain)
+
+
+def _service_targets(packet: bytes, answers: list[_Record]) -> list[bytes]:
+    """TargetNames of SVCB and HTTPS records (RFC 9460 section 2.2); `.` stands for the owner and is left out."""
+    found = []
+    for record in answers:
+        if record.type in (_SVCB, _HTTPS):
+            target, end = read_name(packet, record.rdata_at + 2)
+            if end > record.end:
+                raise Malformed("target outside its record")
+            if target != b"\x00":
+                found.append(target)
+    return found
+
+
+def _keep(
+    packet: bytes, rcode: int, answers: list[_Record], authority: list[_Record], chain: list[bytes], qtype: int
+) -> int:
+    """Seconds the answer may be kept; negative ones as RFC 2308 section 5 says, without SOA not at all."""
+    if packet[2] & 0x02 or rcode not in (0, 3):
+        return 0
+    final = any(r.owner == chain[-1] and (r.type == qtype or qtype == 255) for r in answers)
+    if final and rcode == 0:
+        return min(record.ttl for record in answers)
+    soa = next((record for record in authority if record.type == _SOA), None)
+    if soa is None or soa.end - soa.rdata_at < 22:
+        return 0
+    minimum = int.from_bytes(packet[soa.end - 4 : soa.end], "big")
+    return min([soa.ttl, minimum, MAX_NEGATIVE_TTL, *(record.ttl for record in answers)])

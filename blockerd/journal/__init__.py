@@ -1,0 +1,1 @@
+"""The record: spool segments that every process appends, and the SQLite journal that `control` alone writes."""

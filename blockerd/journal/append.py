@@ -1,0 +1,327 @@
+"""The one writer of the journal: moves spool records into SQLite, each exactly once, also across kill -9.
+
+Rows and how far their segment was read are committed in one transaction; only then is a finished segment deleted.
+A disk that is full, a lock held by somebody else or a damaged file ends a drain with a state and leaves the spool as it
+is. Called by `control` alone, from one thread. Refuses a journal made by a newer blockerd.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from blockerd.journal.intake import Chunk, Confirm, Confirmed, Intake, Names, feed_all, meta_in, whole_records
+from blockerd.journal.lookup import Lookup
+from blockerd.journal.merge import Marks, Merger, Origin
+from blockerd.journal.schema import open_writer
+from blockerd.journal.spool import Level, Meta, segments
+
+BATCH = 20_000
+"""Questions of one transaction, so that memory and the time to a commit stay bounded."""
+
+_QUIET_US = 10_000_000
+_DONE_KEPT = 1000
+_PARTS = re.compile(r"^(?P<process>[a-z]+)-(?P<start>\d+)-(?P<n>\d+)\.seg$")
+
+
+class DrainState(StrEnum):
+    """How a drain ended; in all but OK the spool still holds what is not stored."""
+
+    OK = "ok"
+    LOCKED = "locked"
+    FULL = "full"
+    UNWRITABLE = "unwritable"
+    DAMAGED = "damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What one drain did: `questions` stored, `bad` records that could not be read, `torn` bytes given up.
+
+    `message` is one line for people, "" where there is nothing to say.
+    """
+
+    state: DrainState = DrainState.OK
+    questions: int = 0
+    bad: int = 0
+    torn: int = 0
+    message: str = ""
+
+    def plus(self, part: "Drained") -> "Drained":
+        """Both together, with the state of this one."""
+        questions, bad, torn = self.questions + part.questions, self.bad + part.bad, self.torn + part.torn
+        return replace(self, questions=questions, bad=bad, torn=torn)
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    path: Path
+    process: str
+    sealed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    offset: int = 0
+    meta_at: int = -1
+    done: bool = False
+
+
+class Journal:
+    """The journal at `path`; `clock_us` gives Unix µs.
+
+    Opens (and migrates) it at once where that is possible now, else at the next drain.
+
+    Raises:
+        JournalError: the schema is newer than this program, or SQLite is too old.
+    """
+
+    def __init__(self, path: Path, clock_us: Callable[[], int]) -> None:
+        self.path = path
+        self._clock_us = clock_us
+        self._db: apsw.Connection | None = None
+        self._origins: dict[Origin, int] | None = None
+        self._names = Names(Level.SITE)
+        self._confirmed: Confirmed | None = None
+        self._metas: dict[str, tuple[int, Meta | None]] = {}
+        try:
+            self._ready()
+        except apsw.Error:
+            self.close()  # the next drain tries again and says what is the matter
+
+    def drain(
+        self,
+        spool: Path,
+        *,
+        level: Level = Level.SITE,
+        confirm: Confirm | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Drained:
+        """Stores every whole record of the segments in `spool`, cut to `level`; asks `stop` between transactions.
+
+        `confirm` is asked once for each new pair of name and table slot, never for names cut away; what it denies is
+        kept as "unconfirmed" and shown nowhere.
+        """
+        if self._names.level != level:
+            self._names = Names(level)
+        if confirm is None or self._confirmed is None or self._confirmed.confirm != confirm:
+            self._confirmed = Confirmed(confirm) if confirm else None
+        total = Drained()
+        try:
+            db = self._ready()
+            for segment in _segments(spool, self._clock_us()):
+                while not stop() and (part := self._part(db, segment)) is not None:
+                    total = total.plus(part)
+        except apsw.Error as error:
+            return replace(total, **self._give_up(error))
+        return total
+
+    def close(self) -> None:
+        """Closes the database; the next drain opens it again."""
+        if self._db is not None:
+            self._db.close()
+        self._db = self._origins = None
+
+    def _ready(self) -> apsw.Connection:
+        if self._db is None:
+            self._db, _ = open_writer(self.path, self._clock_us())
+            self._tell_of_damaged(self._db)
+        if self._origins is None:
+            self._origins = Lookup(self._db).origins()
+        return self._db
+
+    def _tell_of_damaged(self, db: apsw.Connection) -> None:
+        """A new journal begins with a notice for each damaged one kept beside it."""
+        if db.execute("SELECT 1 FROM events UNION ALL SELECT 1 FROM attempts LIMIT 1").fetchall():
+            return
+        kept = sorted(self.path.parent.glob(f"{self.path.stem}-damaged-*{self.path.suffix}"))
+        if kept:
+            with self._transaction(db):
+                for file in kept:
+                    self._notice(db, {"what": "damaged journal kept, new one begun", "file": file.name})
+
+    def _part(self, db: apsw.Connection, segment: _Segment) -> Drained | None:
+        """Stores the next records of `segment` in one transaction; None when there is nothing more to do for it."""
+        progress = _progress(db, segment.path.name)
+        if progress.done:
+            self._delete(segment)
+            return None
+        data = _read(segment.path, progress.offset)
+        if data is None:
+            return None
+        chunk = whole_records(data, progress.offset, BATCH)
+        finished = segment.sealed and (not chunk.rest or not chunk.records)
+        if not chunk.records and not finished:
+            return None
+        torn = chunk.rest if finished else 0
+        with self._transaction(db):
+            intake = self._store(db, segment, chunk, progress, finished)
+            if torn:
+                self._notice(db, {"what": "torn end of a segment", "segment": segment.path.name, "bytes": torn})
+        if finished:
+            self._delete(segment)
+        return Drained(questions=intake.questions, bad=intake.bad, torn=torn)
+
+    def _store(
+        self, db: apsw.Connection, segment: _Segment, chunk: Chunk, progress: _Progress, finished: bool
+    ) -> Intake:
+        """Inside a transaction: the rows of `chunk` and the offset behind it."""
+        name = segment.path.name
+        lookup = Lookup(db)
+        merger, marks = Merger(lookup.rows, lookup.names), Marks(lookup.span)
+        intake = Intake(self._names, self._intern, merger, marks, self._confirmed)
+        meta = self._meta(segment.path, progress.meta_at)
+        meta, meta_at = feed_all(intake, chunk, meta, progress.meta_at, segment.process)
+        _write(db, intake)
+        if intake.bad:
+            self._notice(db, {"what": "records that could not be read", "segment": name, "count": intake.bad})
+        db.execute(
+            "INSERT INTO segments (name, offset, meta_at, done) VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
+            " offset = excluded.offset, meta_at = excluded.meta_at, done = excluded.done",
+            (name, chunk.end, meta_at, int(finished)),
+        )
+        # Kept for a while: a reader that opened the file before it went must still learn that it is stored.
+        db.execute(f"DELETE FROM segments WHERE done = 1 AND id < (SELECT max(id) FROM segments) - {_DONE_KEPT}")
+        self._metas[name] = (meta_at, meta)
+        return intake
+
+    def _meta(self, path: Path, at: int) -> Meta | None:
+        known = self._metas.get(path.name)
+        if known and known[0] == at:
+            return known[1]
+        data = _read(path, at) if at >= 0 else None
+        return meta_in(data) if data else None
+
+    def _delete(self, segment: _Segment) -> None:
+        self._metas.pop(segment.path.name, None)
+        try:
+            segment.path.unlink()
+        except OSError:
+            pass  # stored and marked as done: the next drain tries again
+
+    def _intern(self, origin: Origin) -> int:
+        """The number of `origin`, made inside the running transaction where it is new."""
+        assert self._db is not None
+        assert self._origins is not None
+        number = self._origins.get(origin)
+        if number is None:
+            marks = ", ".join("?" * len(origin))
+            self._db.execute(f"INSERT INTO origins ({', '.join(Origin._fields)}) VALUES ({marks})", origin)
+            number = self._origins[origin] = self._db.last_insert_rowid()
+        return number
+
+    def _notice(self, db: apsw.Connection, what: dict[str, Any]) -> None:
+        payload = json.dumps({"kind": "notice", **what}, ensure_ascii=False, separators=(",", ":"))
+        db.execute("INSERT INTO events (at_us, kind, payload) VALUES (?, 'notice', ?)", (self._clock_us(), payload))
+
+    @contextmanager
+    def _transaction(self, db: apsw.Connection) -> Iterator[None]:
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            db.execute("COMMIT")
+        except BaseException:
+            self._origins = None  # may hold numbers that are rolled back
+            self._metas.clear()
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def _give_up(self, error: apsw.Error) -> dict[str, Any]:
+        """State and message for `error`; a file that gave an I/O error is not written again before it was checked."""
+        state = _state_of(error)
+        if state == DrainState.DAMAGED:
+            self.close()
+        return {"state": state, "message": f"{self.path}: {_ADVICE[state]} ({error})"}
+
+
+_ADVICE = {
+    DrainState.LOCKED: "another program holds it: close that program; attempts wait in the spool",
+    DrainState.FULL: "the disk is full: free some space; attempts wait in the spool",
+    DrainState.UNWRITABLE: "cannot be written: give it to the user who runs blockerd; attempts wait in the spool",
+    DrainState.DAMAGED: "reading or writing it went wrong: look at the disk; attempts wait in the spool",
+}
+
+
+def _state_of(error: apsw.Error) -> DrainState:
+    if isinstance(error, apsw.BusyError | apsw.LockedError):
+        return DrainState.LOCKED
+    if isinstance(error, apsw.FullError):
+        return DrainState.FULL
+    if isinstance(error, apsw.ReadOnlyError | apsw.CantOpenError | apsw.PermissionsError):
+        return DrainState.UNWRITABLE
+    if isinstance(error, apsw.IOError | apsw.CorruptError | apsw.NotADBError):
+        return DrainState.DAMAGED
+    raise error
+
+
+def _segments(folder: Path, now_us: int) -> list[_Segment]:
+    """The segments of `folder` in order; sealed are those that nobody appends to any more.
+
+    Within one start of a process a later number says so. The last one of an earlier start may still be written to
+    while the next start takes over, so it also has to have been quiet for some seconds.
+    """
+    newest: dict[str, tuple[int, int]] = {}
+    found: list[_Segment] = []
+    for path in reversed(segments(folder)):
+        parts = _PARTS.match(path.name)
+        assert parts
+        process, start = parts["process"], int(parts["start"])
+        latest, last_of_latest = newest.get(process, (-1, -1))
+        quiet = abs(now_us - _mtime_us(path)) >= _QUIET_US
+        sealed = start == last_of_latest or (latest >= 0 and quiet)
+        newest[process] = (max(latest, start), start)
+        found.append(_Segment(path, process, sealed))
+    return found[::-1]
+
+
+def _mtime_us(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns // 1000
+    except OSError:
+        return 0
+
+
+def _read(path: Path, offset: int) -> bytes | None:
+    """The file from `offset` on; None where it cannot be read now (the next drain tries again)."""
+    try:
+        with FileIO(path) as file:
+            file.seek(offset)
+            return file.readall()
+    except OSError:
+        return None
+
+
+def _progress(db: apsw.Connection, name: str) -> _Progress:
+    for offset, meta_at, done in db.execute("SELECT offset, meta_at, done FROM segments WHERE name = ?", (name,)):
+        return _Progress(offset, meta_at, bool(done))
+    return _Progress()
+
+
+def _write(db: apsw.Connection, intake: Intake) -> None:
+    rows = intake.merger.rows
+    db.executemany(
+        "INSERT INTO attempts (first_us, last_us, site, origin, count, names, names_more) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [(r.first, r.last, r.site, r.origin, r.count, " ".join(r.names), r.more) for r in rows if r.key is None],
+    )
+    db.executemany(
+        "UPDATE attempts SET first_us = ?, last_us = ?, count = ?, names = ?, names_more = ? WHERE id = ?",
+        [(r.first, r.last, r.count, " ".join(r.names), r.more, r.key) for r in rows if r.key is not None],
+    )
+    spans = intake.marks.spans
+    db.executemany(
+        "INSERT INTO spans (process, boot, first_us, last_us, ended) VALUES (?, ?, ?, ?, ?)",
+        [(s.process, s.boot, s.first, s.last, int(s.ended)) for s in spans if s.key is None],
+    )
+    db.executemany(
+        "UPDATE spans SET last_us = ?, ended = ? WHERE id = ?",
+        [(s.last, int(s.ended), s.key) for s in spans if s.key is not None],
+    )
+    db.executemany("INSERT INTO events (at_us, kind, payload) VALUES (?, ?, ?)", intake.events)

@@ -1,0 +1,319 @@
+"""From spool records to attempts, spans and events, cut to the privacy level. Touches no file and no database.
+
+What a record holds is trusted to be whole (its CRC was checked) but not to make sense: one that cannot be read is
+counted in `bad` and adds nothing. Called by `journal.append` and `journal.read`, which so merge alike;
+`spool.raw_attempts` is the plain reading of the same bytes that tests compare with.
+"""
+
+import ipaddress
+import json
+import zlib
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from blockerd.journal.merge import UNCONFIRMED, Marks, Merger, Origin, Question
+from blockerd.journal.spool import COMBO_BITS, HEAD, From, Level, Meta, RawAttempt, Record, RecordKind, raw_attempts
+from blockerd.model import Action, Channel, Kind
+from blockerd.policy.name import ROOT, site_of, to_text
+
+Confirm = Callable[[Sequence[RawAttempt]], Sequence[bool]]
+"""Says for each question whether its full name really is what the table slot stands for."""
+
+_COMBO = (1 << COMBO_BITS) - 1
+_PLAIN = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
+_REMEMBERED = 65536
+_KINDS = frozenset(int(kind) for kind in RecordKind)
+_WIDTH = {From.ADDRESSES4: 4, From.ADDRESSES6: 16}
+_LATEST = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one read of a segment gave: whole records, where they end, and the bytes behind that are no record."""
+
+    records: tuple[Record, ...]
+    end: int
+    rest: int
+
+
+def whole_records(data: bytes, offset: int, limit: int) -> Chunk:
+    """The whole records of `data`, which begins at `offset` of its segment, until `limit` questions are reached.
+
+    Records of a kind that this program does not know are passed over as if they were bad EVENTs.
+    """
+    found: list[Record] = []
+    at = questions = 0
+    view = memoryview(data)
+    while at + HEAD.size <= len(data) and questions < limit:
+        crc, length, time_us, count, kind, flags = HEAD.unpack_from(data, at)
+        end = at + HEAD.size + length
+        if end > len(data) or zlib.crc32(view[at + 4 : end]) != crc:
+            break
+        payload = data[at + HEAD.size : end]
+        known = kind in _KINDS
+        if not known:
+            kind, payload = RecordKind.EVENT, b""
+        found.append(Record(offset + at, offset + end, time_us, count, RecordKind(kind), flags, payload))
+        questions += max(1, count)
+        at = end
+    return Chunk(tuple(found), offset + at, len(data) - at)
+
+
+class Names:
+    """Site and full name of wire names as the privacy level stores them, remembered for a while."""
+
+    def __init__(self, level: Level) -> None:
+        self.level = level
+        self._seen: dict[bytes, tuple[str, str]] = {}
+
+    def cut(self, wire: bytes) -> tuple[str, str]:
+        """(site, full name or "") of `wire`: both empty at the levels category and counts."""
+        got = self._seen.get(wire)
+        if got is None:
+            if len(self._seen) >= _REMEMBERED:
+                self._seen.clear()
+            got = self._seen[wire] = self._cut(wire)
+        return got
+
+    def _cut(self, wire: bytes) -> tuple[str, str]:
+        if wire == ROOT or self.level in (Level.CATEGORY, Level.COUNTS):
+            return "", ""
+        labels = _labels(wire)
+        full = _text(wire, labels)
+        site = full if len(labels) < 3 else _site(wire)  # of two labels the site is the name, whatever the suffixes
+        return site, full if self.level == Level.NAME else ""
+
+
+class Confirmed:
+    """Asks `confirm` once for each (name, table slot) and remembers the answers for a while."""
+
+    def __init__(self, confirm: Confirm) -> None:
+        self.confirm = confirm
+        self._seen: dict[tuple[bytes, int], bool] = {}
+
+    def answers(self, record: Record, meta: Meta, names: Sequence[bytes], slots: Sequence[int]) -> list[bool]:
+        """For each question of `record`: True if it is confirmed, or if there is no name left to look at."""
+        pairs = list(zip(names, slots, strict=True))
+        new = {pair for pair in pairs if pair[0] != ROOT and pair not in self._seen}
+        if new:
+            self._ask([raw for raw in raw_attempts(record, meta) if (raw.name, raw.slot) in new])
+        answers = [self._seen.get(pair, True) for pair in pairs]
+        if len(self._seen) > _REMEMBERED:
+            self._seen.clear()
+        return answers
+
+    def _ask(self, raw: list[RawAttempt]) -> None:
+        for question, listed in zip(raw, self.confirm(raw), strict=True):
+            self._seen[question.name, question.slot] = listed
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    names: list[bytes]
+    slots: Sequence[int]
+    origins: list[int]
+
+
+class Intake:
+    """Takes records in order; leaves rows in `merger` (after `settle`), spans in `marks`, the rest in `events`.
+
+    `events` are (Unix µs, kind, JSON); `intern` gives the number of an origin. `questions` counts what was taken, `bad` what could not be read.
+    """
+
+    def __init__(
+        self,
+        names: Names,
+        intern: Callable[[Origin], int],
+        merger: Merger,
+        marks: Marks,
+        confirmed: Confirmed | None = None,
+    ) -> None:
+        self.merger = merger
+        self.marks = marks
+        self.events: list[tuple[int, str, str]] = []
+        self.questions = 0
+        self.bad = 0
+        self._waiting: list[Question] = []
+        self._names = names
+        self._intern = intern
+        self._confirmed = confirmed
+        self._numbers: dict[tuple[int, int, str, str], int] = {}
+        self._origins: dict[int, Origin] = {}
+        self._held: list[Meta] = []  # so that no other META gets the id of one in `_numbers`
+
+    def feed(self, record: Record, meta: Meta | None, process: str) -> None:
+        """One record of a segment of `process`; `meta` is the last META before it in its segment."""
+        try:
+            if record.time >= _LATEST:
+                raise ValueError("time")
+            taken = self._decoded(record, meta, process) if record.kind == RecordKind.ATTEMPTS else None
+            if record.kind == RecordKind.EVENT:
+                self._event(record)
+        except (ValueError, TypeError, LookupError):
+            self.bad += max(1, record.count)
+            return
+        if taken and meta:
+            self._take(record, meta, taken)
+
+    def settle(self) -> None:
+        """Merges the questions taken since the last call."""
+        self.merger.add(self._waiting)
+        self.questions += len(self._waiting)
+        self._waiting = []
+
+    def meta(self, record: Record) -> Meta | None:
+        """The META that `record` holds; None, counted as bad, where it cannot be read."""
+        try:
+            return Meta.from_json(record.payload)
+        except (ValueError, TypeError, LookupError):
+            self.bad += 1
+            return None
+
+    def _decoded(self, record: Record, meta: Meta | None, process: str) -> _Taken:
+        if meta is None:
+            raise ValueError("no META before it")
+        numbers = array("Q", record.payload[: 16 * record.count])
+        names = _wire_names(record)
+        combos = [entry & _COMBO for entry in numbers[1::2]]
+        clients = _clients(record)
+        origins = [self._origin(meta, combo, client, process) for combo, client in zip(combos, clients, strict=True)]
+        return _Taken(names, numbers[0::2], origins)
+
+    def _take(self, record: Record, meta: Meta, taken: _Taken) -> None:
+        names, origins = taken.names, taken.origins
+        if self._confirmed:
+            listed = self._confirmed.answers(record, meta, names, taken.slots)
+            origins = [o if yes else self._unconfirmed(o) for o, yes in zip(origins, listed, strict=True)]
+        cut, at = self._names.cut, record.time
+        for wire, origin in zip(names, origins, strict=True):
+            site, name = cut(wire)
+            self._waiting.append(Question(at, site, origin, name))
+
+    def _origin(self, meta: Meta, combo: int, client: str, process: str) -> int:
+        key = (id(meta), combo, client, process)
+        got = self._numbers.get(key)
+        if got is None:
+            source, title, category, kind = meta.combos[combo]
+            action, channel = Action(meta.action), Channel(process)
+            origin = self._cut(Origin(category, source, title, action, channel, client, "", Kind(kind)))
+            got = self._numbers[key] = self._intern(origin)
+            self._origins[got] = origin
+            self._held.append(meta)
+        return got
+
+    def _unconfirmed(self, number: int) -> int:
+        return self._intern(self._origins[number]._replace(kind=UNCONFIRMED))
+
+    def _cut(self, origin: Origin) -> Origin:
+        if self._names.level != Level.COUNTS:
+            return origin
+        return origin._replace(category="", source="", list="")
+
+    def _event(self, record: Record) -> None:
+        event = json.loads(record.payload)
+        kind = event["kind"]
+        if kind == "attempt":
+            self._spelled_out(event)
+            return
+        if not isinstance(kind, str) or not kind:
+            raise ValueError("kind")
+        if kind == "coverage":
+            process, state, boot = event["process"], event["state"], event.get("boot", "")
+            self.marks.add(record.time, str(process), str(boot), state)
+            if state == "alive":
+                return  # kept as the length of a span
+        self.events.append((record.time, kind, record.payload.decode()))
+
+    def _spelled_out(self, event: dict[str, Any]) -> None:
+        """An attempt whose fields stand in the event itself (`proxy`, `cli`)."""
+        at = event["time"]
+        if not isinstance(at, int) or not 0 <= at < _LATEST:
+            raise ValueError("time")
+        texts = [event.get(key, "") for key in ("name", "site", "category", "source", "list", "client", "user")]
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("text")
+        "".join(texts).encode()  # a lone surrogate is no text
+        name, site, category, source, title, client, user = texts
+        action, channel, kind = Action(event["action"]), Channel(event["channel"]), Kind(event["attempt"])
+        level = self._names.level
+        site = site if level in (Level.NAME, Level.SITE) else ""
+        origin = self._cut(Origin(category, source, title, action, channel, client, user, kind))
+        kept = name if level == Level.NAME and " " not in name else ""
+        self._waiting.append(Question(at, site, self._intern(origin), kept))
+
+
+def feed_all(intake: Intake, chunk: Chunk, meta: Meta | None, meta_at: int, process: str) -> tuple[Meta | None, int]:
+    """Feeds the records of `chunk`; gives the META that holds behind it and its offset (-1: none yet)."""
+    for record in chunk.records:
+        if record.kind == RecordKind.META:
+            meta, meta_at = intake.meta(record), record.offset
+        else:
+            intake.feed(record, meta, process)
+    intake.settle()
+    return meta, meta_at
+
+
+def meta_in(data: bytes) -> Meta | None:
+    """The META whose record begins at the start of `data`, None where there is none that can be read."""
+    records = whole_records(data, 0, 1).records
+    if not records or records[0].kind != RecordKind.META:
+        return None
+    try:
+        return Meta.from_json(records[0].payload)
+    except (ValueError, TypeError, LookupError):
+        return None
+
+
+def _wire_names(record: Record) -> list[bytes]:
+    """The names of an ATTEMPTS record; raises ValueError or IndexError where its lengths do not add up."""
+    payload, names, at = record.payload, [], 16 * record.count
+    for _ in range(record.count):
+        end = at
+        while step := payload[end]:
+            end += 1 + step
+        end += 1
+        names.append(payload[at:end])
+        at = end + 4
+    if at + _WIDTH.get(From(record.flags), 0) * record.count != len(payload):
+        raise ValueError("length")
+    return names
+
+
+def _clients(record: Record) -> list[str]:
+    width = _WIDTH.get(From(record.flags), 0)
+    if not width:
+        return ["::1" if record.flags == From.LOOPBACK6 else "127.0.0.1"] * record.count
+    begin = len(record.payload) - width * record.count
+    return [_address(record.payload[at : at + width]) for at in range(begin, len(record.payload), width)]
+
+
+@lru_cache(4096)
+def _address(packed: bytes) -> str:
+    return str(ipaddress.ip_address(packed))
+
+
+def _labels(wire: bytes) -> list[bytes]:
+    labels, at = [], 0
+    while length := wire[at]:
+        labels.append(wire[at + 1 : at + 1 + length])
+        at += 1 + length
+    return labels
+
+
+def _text(wire: bytes, labels: list[bytes]) -> str:
+    """As `to_text`, several times faster for names made of letters, digits and hyphens."""
+    joined = b".".join(labels)
+    if joined.count(b".") == len(labels) - 1 and not joined.translate(None, _PLAIN):
+        return joined.decode("ascii")
+    return to_text(wire)
+
+
+def _site(wire: bytes) -> str:
+    try:
+        site = site_of(wire)
+    except (LookupError, ValueError):
+        site = wire  # labels with dots in them, for which the suffix list has no reading
+    return _text(site, _labels(site))

@@ -1,0 +1,227 @@
+"""Reading the record: what is stored together with what still waits in the spool, each question once.
+
+Works while `control` writes, before there is a journal, and while nothing writes at all; changes nothing and keeps no
+snapshot open between two results, so a slow reader does not make the writer's log grow. Called by the command line
+and the reports.
+"""
+
+import heapq
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+
+import apsw
+
+from blockerd.journal.intake import Intake, Names, feed_all, meta_in, whole_records
+from blockerd.journal.lookup import ATTEMPT_COLUMNS, Lookup, to_attempt, to_row
+from blockerd.journal.merge import UNCONFIRMED, Marks, Merger, Origin, Row, Span
+from blockerd.journal.schema import JournalError, connect
+from blockerd.journal.spool import Level, segments
+from blockerd.model import Attempt, Kind
+from blockerd.report.summarise import Facts, Stretch, Tally
+
+_EVER = 1 << 62
+_PAGE = 5000
+_BATCH = 20_000
+_RANGE = f"first_us >= ? AND first_us < ? AND id <= ? AND +origin NOT IN (SELECT id FROM origins WHERE kind = '{UNCONFIRMED}')"
+_ONWARD = f"SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE (first_us, id) > (?, ?) AND {_RANGE} ORDER BY first_us, id LIMIT {_PAGE}"
+_NEWEST = f"SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE {_RANGE} ORDER BY first_us DESC, id DESC LIMIT ?"
+_COUNTS = f"SELECT origin, count(*), sum(count) FROM attempts WHERE {_RANGE} GROUP BY origin"
+
+
+class View:
+    """The record as it was at one moment, cut to `level` where it comes from the spool. Use it in a `with`.
+
+    Raises:
+        JournalError: the journal was made by a newer blockerd, or cannot be read now.
+    """
+
+    def __init__(self, journal: Path, spool: Path, level: Level = Level.SITE) -> None:
+        self._path = journal
+        self._changed: dict[int, Row] = {}
+        self._new: list[Row] = []
+        self._spans: list[Span] = []
+        self._events: list[tuple[int, str, str]] = []
+        self._origins: dict[int, Origin] = {}
+        self._newest = -1
+        with ExitStack() as files:
+            # Opened before the snapshot begins: what is stored and deleted from then on can still be read, and the
+            # snapshot says how much of it to leave out.
+            waiting = _opened(spool, files)
+            try:
+                self._db = connect(journal)
+                self._look(waiting, level)
+            except apsw.Error as error:
+                raise _unreadable(journal, error) from None
+
+    def __enter__(self) -> "View":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._db is not None:
+            self._db.close()
+
+    def attempts(
+        self, since: int | None = None, until: int | None = None, limit: int | None = None
+    ) -> Iterator[Attempt]:
+        """Attempts that began at or after `since` and before `until` (Unix µs), oldest first; the newest `limit` of them.
+
+        Raises:
+            JournalError: the journal became unreadable.
+        """
+        start, end = since or 0, _EVER if until is None else until
+        waiting = [row for row in (*self._new, *self._changed.values()) if start <= row.first < end]
+        waiting.sort(key=_by_time)
+        stored: Iterable[Row] = self._onward(start, end) if limit is None else self._last(start, end, limit)
+        rows: Iterable[Row] = heapq.merge(
+            (row for row in stored if row.key not in self._changed), waiting, key=_by_time
+        )
+        if limit is not None:
+            rows = list(rows)[-limit:] if limit > 0 else []
+        for row in rows:
+            yield to_attempt(row, self._origins[row.origin])
+
+    def tallies(self, bounds: Sequence[int]) -> list[Tally]:
+        """Attempts by category and kind that began between each two neighbours of `bounds` (ascending Unix µs)."""
+        found: list[Tally] = []
+        for bucket, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
+            sums: dict[tuple[str, str], list[int]] = {}
+            for number, attempts, questions in self._sums(start, end):
+                origin = self._origins[number]
+                total = sums.setdefault((origin.category, origin.kind), [0, 0])
+                total[0] += attempts
+                total[1] += questions
+            found += [Tally(bucket, c, Kind(k), *total) for (c, k), total in sorted(sums.items())]
+        return found
+
+    def facts(self, since: int, until: int) -> Facts:
+        """Signs of life, losses, and the ends of the record."""
+        spans = [span for span in self._stored_spans() if span.last >= since and span.first < until]
+        ends = self._ends()
+        return Facts(
+            stretches=tuple(Stretch(span.process, span.first, span.last) for span in spans),
+            first=min(ends, default=None),
+            last=max(ends, default=None),
+            lost=self._lost(since, until),
+        )
+
+    def _look(self, waiting: list[tuple[Path, FileIO]], level: Level) -> None:
+        """Takes what is in the spool and not in the journal, both as of one moment."""
+        db = self._db
+        if db is not None:
+            db.execute("BEGIN")
+        lookup = Lookup(db)
+        numbers = lookup.origins()
+        merger, marks = Merger(lookup.rows, lookup.names), Marks(lookup.span)
+        intake = Intake(Names(level), lambda origin: numbers.setdefault(origin, len(numbers) + _EVER), merger, marks)
+        stored = {
+            str(name): (int(o), int(m)) for name, o, m in self._rows("SELECT name, offset, meta_at FROM segments")
+        }
+        for path, file in waiting:
+            _take(intake, path, file, *stored.get(path.name, (0, -1)))
+        self._newest = next(
+            (int(got[0]) for got in self._rows("SELECT max(id) FROM attempts") if got[0] is not None), -1
+        )
+        if db is not None:
+            db.execute("COMMIT")
+        self._origins = {number: origin for origin, number in numbers.items()}
+        self._new = [row for row in merger.rows if row.key is None]
+        self._changed = {row.key: row for row in merger.rows if row.key is not None}
+        self._spans, self._events = marks.spans, intake.events
+
+    def _rows(self, sql: str, *values: int | str) -> list[tuple[object, ...]]:
+        """All result rows at once, so that no statement stays open."""
+        if self._db is None:
+            return []
+        try:
+            return list(self._db.execute(sql, values))
+        except apsw.Error as error:
+            raise _unreadable(self._path, error) from None
+
+    def _onward(self, start: int, end: int) -> Iterator[Row]:
+        at, key = start, -1
+        while page := [to_row(got) for got in self._rows(_ONWARD, at, key, start, end, self._newest)]:
+            yield from page
+            at, key = page[-1].first, page[-1].key or 0
+
+    def _last(self, start: int, end: int, limit: int) -> list[Row]:
+        """The newest `limit` rows and as many more as may drop out because they changed."""
+        return [to_row(got) for got in self._rows(_NEWEST, start, end, self._newest, limit + len(self._changed))][::-1]
+
+    def _sums(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """(origin, attempts, questions) that began from `start` up to `end`; an origin may come several times."""
+        for origin, attempts, questions in self._rows(_COUNTS, start, end, self._newest):
+            yield int(str(origin)), int(str(attempts)), int(str(questions))
+        for row in (*self._new, *self._changed.values()):
+            if start <= row.first < end:
+                yield row.origin, int(row.key is None), row.count - row.before
+
+    def _stored_spans(self) -> list[Span]:
+        changed = {span.key for span in self._spans}
+        rows = self._rows("SELECT id, process, boot, first_us, last_us, ended FROM spans ORDER BY id")
+        stored = [
+            Span(int(str(key)), str(process), str(boot), int(str(first)), int(str(last)), bool(ended))
+            for key, process, boot, first, last, ended in rows
+        ]
+        return [span for span in stored if span.key not in changed] + self._spans
+
+    def _ends(self) -> list[int]:
+        sql = (
+            "SELECT (SELECT min(first_us) FROM attempts), (SELECT last_us FROM attempts ORDER BY first_us DESC LIMIT 1),"
+            " (SELECT min(first_us) FROM spans), (SELECT max(last_us) FROM spans)"
+        )
+        ends = [int(str(end)) for got in self._rows(sql) for end in got if end is not None]
+        ends += [end for row in self._new for end in (row.first, row.last)]
+        return ends + [end for span in self._spans for end in (span.first, span.last)]
+
+    def _lost(self, since: int, until: int) -> int:
+        sql = "SELECT payload FROM events WHERE kind = 'lost' AND at_us >= ? AND at_us < ?"
+        payloads = [str(got[0]) for got in self._rows(sql, since, until)]
+        payloads += [payload for at, kind, payload in self._events if kind == "lost" and since <= at < until]
+        counts = [json.loads(payload).get("count") for payload in payloads]
+        return sum(count for count in counts if isinstance(count, int))
+
+
+def _by_time(row: Row) -> tuple[int, int]:
+    return row.first, _EVER if row.key is None else row.key
+
+
+def _opened(spool: Path, files: ExitStack) -> list[tuple[Path, FileIO]]:
+    """The segments of `spool`, opened; one that goes away before it is opened was stored before that."""
+    found: list[tuple[Path, FileIO]] = []
+    for path in segments(spool):
+        try:
+            found.append((path, files.enter_context(FileIO(path))))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise JournalError(f"{path}: cannot be read ({error.strerror}): run this as the user of blockerd") from None
+    return found
+
+
+def _take(intake: Intake, path: Path, file: FileIO, offset: int, meta_at: int) -> None:
+    """Feeds what `file` holds from `offset` on."""
+    meta = None
+    if meta_at >= 0:
+        file.seek(meta_at)
+        meta = meta_in(file.readall())
+    file.seek(offset)
+    data = file.readall()
+    process = path.name.partition("-")[0]
+    while (chunk := whole_records(data, offset, _BATCH)).records:
+        meta, meta_at = feed_all(intake, chunk, meta, meta_at, process)
+        data = data[chunk.end - offset :]
+        offset = chunk.end
+
+
+def _unreadable(path: Path, error: apsw.Error) -> JournalError:
+    if isinstance(error, apsw.BusyError | apsw.LockedError):
+        return JournalError(f"{path}: another program holds it: close that program and try again")
+    if isinstance(error, apsw.CantOpenError | apsw.PermissionsError | apsw.ReadOnlyError):
+        return JournalError(f"{path}: cannot be opened: run this as the user of blockerd")
+    return JournalError(f"{path}: cannot be read ({error}): start blockerd, which sets a damaged journal aside")

@@ -1,0 +1,211 @@
+"""Builds the policy: reads every list, writes snapshot, state and pointer. A process of its own, never the resolver.
+
+It opens no connection. What cannot be read is counted and told (`SourceReport`), never a reason to have no policy:
+a source that is missing or refused keeps its last good copy. A build that would write nothing new writes nothing.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import blockerd
+from blockerd.lists import formats, formats_files, snapshot
+from blockerd.lists.guard import Protected, protected
+from blockerd.lists.sources import ListSource, copy_of, list_sources
+from blockerd.lists.state import write_state
+from blockerd.lists.table import TableBuilder
+from blockerd.settings import Settings
+
+Progress = Callable[[str, int, int], None]
+"""Called with (list title, lists done, lists in all)."""
+
+
+@dataclass(slots=True)
+class SourceReport:
+    """What became of one list. `entries` counts its rules, `added` those no earlier list of its kind held."""
+
+    id: str
+    title: str
+    category: str
+    format: str = ""
+    entries: int = 0
+    added: int = 0
+    issue_count: int = 0
+    not_applicable: int = 0
+    problem: str = ""
+    from_copy: bool = False
+    digest: str = ""
+    issues: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """The outcome of a build: `written` is False where the inputs had not changed."""
+
+    generation: int
+    written: bool
+    entries: int
+    sources: Sequence[SourceReport]
+
+
+@contextmanager
+def build_lock(folder: Path) -> Iterator[None]:
+    """Keeps two builds of one state folder apart."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd = os.open(folder / "build.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def build(settings: Settings, *, force: bool = False, progress: Progress | None = None) -> BuildReport:
+    """Brings the policy in `settings.state.dir` up to date.
+
+    Raises:
+        OSError: the policy cannot be written; the old one stays live.
+        GuardError: the protected names are not the shipped ones.
+    """
+    folder = settings.state.dir
+    with build_lock(folder):
+        guard = protected()
+        inputs, sources = _inputs(settings, guard)
+        pointer = snapshot.read_pointer(folder)
+        if pointer and not force and pointer.inputs == inputs and _usable(folder / pointer.snapshot):
+            write_state(settings, pointer)
+            return BuildReport(pointer.generation, False, 0, [])
+        generation = (pointer.generation if pointer else _highest(folder)) + 1
+        reports = _write(settings, guard, sources, generation, progress)
+        path = folder / f"policy-{generation}.snapshot"
+        number = pointer.number if pointer else 0
+        write_state(settings, snapshot.Pointer(generation, path.name, inputs, number, ""), moved=True)
+        _keep_two(folder, generation)
+        _save_reports(folder, generation, reports)
+        return BuildReport(generation, True, sum(r.added for r in reports), reports)
+
+
+def inputs_changed(settings: Settings) -> bool:
+    """True if no good policy exists or its inputs have changed since it was built."""
+    pointer = snapshot.read_pointer(settings.state.dir)
+    if pointer is None or not _usable(settings.state.dir / pointer.snapshot):
+        return True
+    return pointer.inputs != _inputs(settings, protected())[0]
+
+
+def _usable(path: Path) -> bool:
+    try:
+        snapshot.open_table(path)
+    except snapshot.SnapshotError:
+        return False
+    return True
+
+
+def _inputs(settings: Settings, guard: Protected) -> tuple[str, list[ListSource]]:
+    """Digest over the program version, the protected names and every list with its settings and bytes."""
+    digest = hashlib.sha256(f"{blockerd.__version__} {snapshot.VERSION} {guard.digest}".encode())
+    sources = list(list_sources(settings))
+    for source in sources:
+        digest.update(repr((source.id, source.category, source.format, source.scope, source.trust, source.own)).encode())
+        digest.update(_file_digest(source).encode())
+    return digest.hexdigest(), sources
+
+
+def _file_digest(source: ListSource) -> str:
+    if source.path is None:
+        return hashlib.sha256(source.data).hexdigest()
+    paths = sorted(source.path.iterdir()) if source.path.is_dir() else [source.path]
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            digest.update(str(error.errno).encode())
+    return digest.hexdigest()
+
+
+def _write(
+    settings: Settings, guard: Protected, sources: list[ListSource], generation: int, progress: Progress | None
+) -> list[SourceReport]:
+    table = TableBuilder(guard, _seed(settings.state.dir))
+    reports = []
+    for done, source in enumerate(sources):
+        if progress:
+            progress(source.title, done, len(sources))
+        report = SourceReport(source.id, source.title, source.category)
+        parsed = _read(settings, source, report)
+        if parsed is not None:
+            report.added = table.add(source, parsed)
+            report.entries = len(parsed.names) + len(parsed.rules)
+            report.issue_count = parsed.issue_count + table.issues_of(source.id)
+            report.issues = [asdict(issue) for issue in parsed.issues[:100]]
+        reports.append(report)
+    if progress:
+        progress("writing", len(sources), len(sources))
+    snapshot.write(settings.state.dir / f"policy-{generation}.snapshot", generation, table.finish())
+    return reports
+
+
+def _read(settings: Settings, source: ListSource, report: SourceReport) -> formats.Parsed | None:
+    """The parsed list, its last good copy where it cannot be used, or None with the reason in `report`."""
+    try:
+        data = source.data if source.path is None else formats_files.read_source(source.path, source.max_bytes)
+        parsed = formats.parse(data, _format(source), scope=source.scope, trust=source.trust, own=source.own)
+        problem = parsed.refused or ""
+    except formats_files.ListError as error:
+        data, problem = b"", str(error)
+    if problem:
+        report.problem = problem
+        copy = copy_of(settings, source.id)
+        if source.path is None or source.path == copy or not copy.is_file():
+            return None
+        report.from_copy = True
+        data = copy.read_bytes()
+        parsed = formats.parse(data, _format(source), scope=source.scope, trust=source.trust, own=source.own)
+    elif source.origin and source.path and not str(source.path).endswith(".copy"):
+        _keep_copy(copy_of(settings, source.id), data)
+    report.format, report.digest, report.not_applicable = parsed.format, snapshot.digest_of(data), parsed.not_applicable
+    return parsed
+
+
+def _format(source: ListSource) -> str:
+    return "squidguard" if source.path is not None and source.path.is_dir() else source.format
+
+
+def _keep_copy(copy: Path, data: bytes) -> None:
+    copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not copy.is_file() or copy.stat().st_size != len(data) or copy.read_bytes() != data:
+        snapshot.replace(copy, data)
+
+
+def _seed(folder: Path) -> int:
+    """The hash seed of this install: random, so that nobody can prepare names that collide."""
+    path = folder / "policy.seed"
+    if not path.is_file():
+        snapshot.replace(path, secrets.token_hex(8).encode())
+    return int(path.read_text("ascii"), 16)
+
+
+def _highest(folder: Path) -> int:
+    numbers = [path.stem.removeprefix("policy-") for path in folder.glob("policy-*.snapshot")]
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)
+
+
+def _keep_two(folder: Path, generation: int) -> None:
+    for path in folder.glob("policy-*.snapshot"):
+        number = path.stem.removeprefix("policy-")
+        if number.isdecimal() and int(number) < generation - 1:
+            path.unlink(missing_ok=True)
+
+
+def _save_reports(folder: Path, generation: int, reports: list[SourceReport]) -> None:
+    kept = {"generation": generation, "sources": [asdict(report) for report in reports]}
+    snapshot.replace(folder / "lists.json", json.dumps(kept, ensure_ascii=False).encode())

@@ -1,0 +1,46 @@
+"""The names that no list can block: read from the package, checked by digest.
+
+A changed file is refused, so that neither a slip nor a moment of anger takes the way to help away.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+
+from blockerd.policy.name import from_text, suffixes
+
+
+class GuardError(Exception):
+    """The protected names of this installation are not the ones it was made with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Protected:
+    """`names` in canonical wire form; `above` their ancestors; `digest` the SHA-256 of the file as hex."""
+
+    names: frozenset[bytes]
+    above: frozenset[bytes]
+    digest: str
+
+    def covers(self, name: bytes) -> bool:
+        """True if `name` is protected or stands below a protected name."""
+        return any(suffix in self.names for suffix in suffixes(name))
+
+
+@lru_cache(1)
+def protected() -> Protected:
+    """The protected names of this installation.
+
+    Raises:
+        GuardError: the file differs from its digest.
+    """
+    folder = resources.files("blockerd.data")
+    data = folder.joinpath("protected.txt").read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    if folder.joinpath("PROTECTED.sha256").read_text("ascii").split()[0] != digest:
+        raise GuardError("protected.txt differs from its digest: install blockerd again")
+    lines = (line.partition("#")[0].strip() for line in data.decode().splitlines())
+    names = frozenset(from_text(line.split()[0]) for line in lines if line)
+    above = frozenset(parent for name in names for parent in suffixes(name)[1:])
+    return Protected(names, above, digest)

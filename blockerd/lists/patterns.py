@@ -1,0 +1,67 @@
+"""Patterns of lists on a linear engine (google-re2): one pass over a name answers for all of them.
+
+Python's `re` is never used for them: a pattern from a list must not be able to hang the resolver (FEATURES B2).
+Loaded only where a list really has patterns.
+"""
+
+from collections.abc import Sequence
+
+from blockerd.policy.match import Combo
+from blockerd.policy.rule import Rule
+
+MAX_PATTERNS = 1000
+_MEMORY = 8 * 1024 * 1024
+
+
+class PatternError(ValueError):
+    """A pattern that the engine refuses; the message says why."""
+
+
+class PatternSet:
+    """Compiled patterns; `rules` keeps their order."""
+
+    def __init__(self, rules: Sequence[tuple[Rule, Combo]]) -> None:
+        import re2
+
+        self.rules = rules
+        options = _options()
+        self._set = re2.Set.SearchSet(options)
+        for rule, _ in rules:
+            self._set.Add(rule.pattern)
+        self._set.Compile()
+
+    def matching(self, text: str) -> Sequence[int]:
+        """Indexes of the patterns that match the text name, in order."""
+        return sorted(self._set.Match(text))
+
+
+def _options() -> "object":
+    import re2
+
+    options = re2.Options()
+    options.max_mem = _MEMORY
+    options.log_errors = False
+    options.never_capture = True
+    return options
+
+
+def check(pattern: str) -> None:
+    """Refuses what the engine cannot run in linear time.
+
+    Raises:
+        PatternError: with the engine's reason; also where the engine is not installed.
+    """
+    try:
+        import re2
+    except ImportError:
+        raise PatternError("patterns need the package google-re2 (pip install 'blockerd[patterns]')") from None
+    try:
+        re2.compile(pattern, _options())
+    except re2.error as error:
+        reason = error.args[0]
+        raise PatternError(reason.decode() if isinstance(reason, bytes) else str(reason)) from None
+
+
+def compile_patterns(rules: Sequence[tuple[Rule, Combo]]) -> PatternSet:
+    """The set of `rules`, at most MAX_PATTERNS of them checked before by `check`."""
+    return PatternSet(rules)

@@ -1,0 +1,284 @@
+"""The policy on disk: snapshot file, state file and pointer; written by `build`, opened by dns, control and commands.
+
+    policy-<generation>.snapshot   header, JSON meta, then page-aligned parts: slots, rule_of, lines, marks, names
+    policy.state                   JSON: categories, own rules, schedules, level
+    policy.current                 JSON: names the live pair with the digest of the state; replaced by rename
+
+A snapshot is preallocated, synced and made read-only (0400) before the pointer moves, and never renamed over. A file
+with a wrong magic, version, size or checksum is refused (`SnapshotError`) and the caller keeps what it has.
+"""
+
+import hashlib
+import json
+import mmap
+import os
+import struct
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from xxhash import xxh3_128
+
+from blockerd.model import Action
+from blockerd.policy.match import Combo, Patterns, Source, Table
+from blockerd.policy.rule import Rule, Scope
+
+MAGIC = b"BLKRSNAP"
+VERSION = 1
+HEADER = struct.Struct("<8sIIQQQ16s32s")
+"""Magic, version, length of meta, total size, seed, generation, XXH3-128 of all that follows, rules digest (SHA-256)."""
+
+PARTS = ("slots", "rule_of", "lines", "marks", "names")
+_ALIGN = 65536
+_CHUNK = 1 << 20
+
+
+class SnapshotError(Exception):
+    """A policy file that must not be used; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """What `policy.current` says. `inputs` is the digest of everything the snapshot was built from."""
+
+    generation: int
+    snapshot: str
+    inputs: str
+    number: int
+    state_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What `write` stores: the parts of a `Table` before they are a file."""
+
+    size: int
+    seed: int
+    slots: "array[int]"
+    rule_of: "array[int]"
+    lines: "array[int]"
+    marks: "array[int]"
+    names: bytes
+    combos: Sequence[Combo]
+    sources: Sequence[Source]
+    extras: Mapping[int, Rule]
+    patterns: Sequence[tuple[Rule, Combo]]
+    tld_rules: bool
+    protected_digest: str
+    rules_digest: bytes
+
+
+def write(path: Path, generation: int, content: Content) -> None:
+    """Writes the snapshot `path`, which must not exist yet.
+
+    Raises:
+        OSError: the disk is full or failing; nothing is left behind.
+    """
+    parts = {name: bytes(memoryview(getattr(content, name)).cast("B")) for name in PARTS}
+    meta, offsets, total = _layout(content, {name: len(part) for name, part in parts.items()})
+    digest = xxh3_128()
+    partial = path.with_suffix(".partial")
+    fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(fd, 0, total)
+        body = [(HEADER.size, meta), *((offsets[name], parts[name]) for name in PARTS)]
+        for offset, part in body:
+            _write_at(fd, offset, part)
+        for chunk in _chunks(fd, HEADER.size, total):
+            digest.update(chunk)
+        head = HEADER.pack(
+            MAGIC, VERSION, len(meta), total, content.seed, generation, digest.digest(), content.rules_digest
+        )
+        _write_at(fd, 0, head)
+        os.fchmod(fd, 0o400)
+        os.fsync(fd)
+        os.rename(partial, path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(fd)
+    sync_folder(path.parent)
+
+
+def _write_at(fd: int, offset: int, part: bytes) -> None:
+    view = memoryview(part)
+    while view:
+        done = os.pwrite(fd, view, offset)
+        offset, view = offset + done, view[done:]
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes renames in `folder` durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def replace(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Puts `data` in place of `path` at once: written beside it, synced, renamed."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        _write_at(fd, 0, data)
+        os.fsync(fd)
+        os.rename(beside, path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(fd)
+    sync_folder(path.parent)
+
+
+def _layout(content: Content, lengths: Mapping[str, int]) -> tuple[bytes, dict[str, int], int]:
+    """Meta as JSON, the offset of each part, and the size of the file."""
+    meta: dict[str, Any] = {
+        "size": content.size,
+        "combos": [list(asdict(combo).values()) for combo in content.combos],
+        "sources": [[s.id, s.title, s.allows] for s in content.sources],
+        "extras": [[index, _rule_json(rule)] for index, rule in content.extras.items()],
+        "patterns": [[_rule_json(rule), list(asdict(combo).values())] for rule, combo in content.patterns],
+        "tld_rules": content.tld_rules,
+        "protected": content.protected_digest,
+        "lengths": dict(lengths),
+    }
+    raw = json.dumps(meta, ensure_ascii=False, separators=(",", ":")).encode()
+    offsets, at = {}, HEADER.size + len(raw)
+    for name in PARTS:
+        at = -(-at // _ALIGN) * _ALIGN
+        offsets[name] = at
+        at += lengths[name]
+    return raw, offsets, at
+
+
+def _rule_json(rule: Rule) -> list[Any]:
+    return [
+        rule.name.hex(), rule.line, int(rule.scope), rule.allow, rule.important, rule.pattern, sorted(rule.types),
+        rule.types_except, [name.hex() for name in rule.denyallow], rule.action.value, rule.data, rule.text,
+    ]  # fmt: skip
+
+
+def _rule(got: Sequence[Any]) -> Rule:
+    return Rule(
+        bytes.fromhex(got[0]), got[1], Scope(got[2]), got[3], got[4], got[5], frozenset(got[6]), got[7],
+        tuple(bytes.fromhex(name) for name in got[8]), Action(got[9]), tuple((a, b) for a, b in got[10]), got[11],
+    )  # fmt: skip
+
+
+def _combo(got: Sequence[Any]) -> Combo:
+    source, category, scope, *rest = got
+    return Combo(source, category, Scope(scope), *rest)
+
+
+def _chunks(fd: int, offset: int, total: int) -> Any:
+    while offset < total:
+        chunk = os.pread(fd, min(_CHUNK, total - offset), offset)
+        if not chunk:
+            return
+        offset += len(chunk)
+        yield chunk
+
+
+def open_table(path: Path) -> Table:
+    """The table in `path`, checked and mapped read-only. Patterns are left to `with_patterns`.
+
+    The check reads the file through a small buffer, so that it does not count as memory of this process.
+
+    Raises:
+        SnapshotError: missing, cut, damaged or of another version.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SnapshotError(f"{path.name}: {error.strerror}; run: blockerd lists build") from None
+    try:
+        return _open(fd, path)
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise SnapshotError(f"{path.name}: not readable ({error}); run: blockerd lists build") from None
+    finally:
+        os.close(fd)
+
+
+def _open(fd: int, path: Path) -> Table:
+    head = os.pread(fd, HEADER.size, 0)
+    if len(head) != HEADER.size or head[:8] != MAGIC:
+        raise SnapshotError(f"{path.name}: not a policy snapshot")
+    _, version, meta_length, total, seed, _, checksum, _ = HEADER.unpack(head)
+    if version != VERSION:
+        raise SnapshotError(f"{path.name}: version {version}, this program reads {VERSION}")
+    if os.fstat(fd).st_size != total:
+        raise SnapshotError(f"{path.name}: {os.fstat(fd).st_size} bytes instead of {total}")
+    digest = xxh3_128()
+    for chunk in _chunks(fd, HEADER.size, total):
+        digest.update(chunk)
+    if digest.digest() != checksum:
+        raise SnapshotError(f"{path.name}: checksum differs")
+    meta = json.loads(os.pread(fd, meta_length, HEADER.size))
+    view = memoryview(mmap.mmap(fd, total, access=mmap.ACCESS_READ))
+    parts, at = {}, HEADER.size + meta_length
+    for name in PARTS:
+        at = -(-at // _ALIGN) * _ALIGN
+        parts[name] = view[at : at + meta["lengths"][name]]
+        at += meta["lengths"][name]
+    return _table(meta, seed, parts)
+
+
+def _table(meta: Mapping[str, Any], seed: int, parts: Mapping[str, memoryview]) -> Table:
+    combos = tuple(_combo(got) for got in meta["combos"])
+    patterns = [(_rule(rule), _combo(combo)) for rule, combo in meta["patterns"]]
+    return Table(
+        size=meta["size"],
+        seed=seed,
+        slots=parts["slots"].cast("Q"),
+        combos=combos,
+        sources=tuple(Source(*got) for got in meta["sources"]),
+        rule_of=parts["rule_of"].cast("I"),
+        lines=parts["lines"].cast("I"),
+        names=parts["names"],
+        marks=parts["marks"].cast("I"),
+        extras={index: _rule(got) for index, got in meta["extras"]},
+        patterns=compiled(patterns),
+        tld_rules=meta["tld_rules"],
+        important=any(c.important for c in combos) or any(c.important for _, c in patterns),
+        protected_digest=meta["protected"],
+    )
+
+
+def table_of(content: Content) -> Table:
+    """The table of `content` without a file, for trials and tests."""
+    parts = {name: memoryview(bytes(memoryview(getattr(content, name)).cast("B"))) for name in PARTS}
+    meta_raw, _, _ = _layout(content, {name: len(part) for name, part in parts.items()})
+    return _table(json.loads(meta_raw), content.seed, parts)
+
+
+def compiled(patterns: Sequence[tuple[Rule, Combo]]) -> Patterns | None:
+    """`patterns` ready to match; None where there are none, so that the engine is not even loaded."""
+    if not patterns:
+        return None
+    from blockerd.lists.patterns import compile_patterns
+
+    return compile_patterns(patterns)
+
+
+def read_pointer(folder: Path) -> Pointer | None:
+    """What `policy.current` in `folder` says; None where there is none or it cannot be read."""
+    try:
+        got = json.loads((folder / "policy.current").read_bytes())
+        return Pointer(got["generation"], got["snapshot"], got["inputs"], got["number"], got["state_digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_pointer(folder: Path, pointer: Pointer) -> None:
+    """Moves `policy.current`."""
+    replace(folder / "policy.current", json.dumps(asdict(pointer)).encode())
+
+
+def digest_of(data: bytes) -> str:
+    """SHA-256 of `data` as hex."""
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,100 @@
+"""What every process of an install shares: its folder for run-time files, its one instance, its tie to the supervisor.
+
+A child holds the reading end of a pipe whose writing end only the supervisor has. When the supervisor dies, however
+it dies, the kernel closes the pipe and the child ends. A second pipe carries a child's few words the other way.
+"""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from blockerd.settings import Settings
+
+ENV_LIFE, ENV_WORDS = "BLOCKERD_LIFELINE", "BLOCKERD_WORDS"
+
+
+class AlreadyRunning(Exception):
+    """Another instance holds this state folder; `pid` is the one that does, 0 where unknown."""
+
+    def __init__(self, what: str, pid: int) -> None:
+        super().__init__(f"{what} is already running with pid {pid}" if pid else f"{what} is already running")
+        self.pid = pid
+
+
+def run_folder(settings: Settings) -> Path:
+    """`<state.dir>/run`, made where missing."""
+    folder = settings.state.dir / "run"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+class Instance:
+    """The one instance of `what` on a state folder; holds a lock that ends with the process.
+
+    Raises:
+        AlreadyRunning: another one holds it.
+    """
+
+    def __init__(self, settings: Settings, what: str) -> None:
+        self.path = run_folder(settings) / f"{what}.pid"
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = os.read(self._fd, 32).decode("ascii", "replace").strip()
+            os.close(self._fd)
+            raise AlreadyRunning(f"blockerd {what}", int(text) if text.isdecimal() else 0) from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+
+def running_pid(settings: Settings, what: str) -> int:
+    """The pid of the instance of `what`, 0 where none runs."""
+    path = settings.state.dir / "run" / f"{what}.pid"
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.read(fd, 32).decode("ascii", "replace").strip()
+        return int(text) if text.isdecimal() else 0
+    finally:
+        os.close(fd)
+    return 0
+
+
+class Lifeline:
+    """A child's tie to its supervisor; does nothing where the process was started alone."""
+
+    def __init__(self, life: int = -1, words: int = -1) -> None:
+        self._life = life
+        self._words = words
+
+    @classmethod
+    def from_environment(cls) -> "Lifeline":
+        """The tie that the supervisor left in the environment."""
+        life, words = (int(os.environ.pop(name, "-1")) for name in (ENV_LIFE, ENV_WORDS))
+        for fd in (life, words):
+            if fd >= 0:
+                os.set_inheritable(fd, False)
+        return cls(life, words)
+
+    def watch(self, loop: asyncio.AbstractEventLoop, end: Callable[[], object]) -> None:
+        """Calls `end` when the supervisor is gone."""
+        if self._life >= 0:
+            loop.add_reader(self._life, self._gone, loop, end)
+
+    def _gone(self, loop: asyncio.AbstractEventLoop, end: Callable[[], object]) -> None:
+        loop.remove_reader(self._life)
+        end()
+
+    def say(self, word: str) -> None:
+        """Tells the supervisor how far this process is."""
+        if self._words >= 0:
+            with suppress(OSError):
+                os.write(self._words, f"{word}\n".encode())

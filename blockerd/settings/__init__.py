@@ -1,0 +1,47 @@
+"""The configuration: every setting declared once, read strictly from one TOML file.
+
+`find` and `load` give a `Settings`; SETTINGS is the table of all keys. Imported by every process, `dns` too: it
+brings in nothing heavy.
+"""
+
+from blockerd.settings.address import Endpoint, Scheme, Upstream
+from blockerd.settings.declare import Setting, Weaker
+from blockerd.settings.keys import (
+    SETTINGS,
+    TABLES,
+    Agent,
+    BlockAnswer,
+    Client,
+    Dns,
+    Every,
+    Format,
+    Level,
+    Lists,
+    OnPolicyError,
+    Partner,
+    Privacy,
+    PrivateRelay,
+    Proxy,
+    Report,
+    Role,
+    Schedule,
+    Scope,
+    Security,
+    Settings,
+    Smtp,
+    Source,
+    State,
+    Time,
+    Trust,
+    Web,
+    YouTube,
+)
+from blockerd.settings.load import ConfigError, find, load
+from blockerd.settings.value import SendAt
+
+__all__ = [
+    "SETTINGS", "TABLES", "Agent", "BlockAnswer", "Client", "ConfigError", "Dns", "Endpoint", "Every", "Format",
+    "Level", "Lists", "OnPolicyError", "Partner", "Privacy", "PrivateRelay", "Proxy", "Report", "Role", "Schedule",
+    "Scheme", "Scope", "Security", "SendAt", "Setting", "Settings", "Smtp", "Source", "State", "Time", "Trust",
+    "Upstream", "Weaker", "Web", "YouTube", "find", "load",
+]  # fmt: skip

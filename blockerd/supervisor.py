@@ -1,0 +1,141 @@
+"""The supervisor of `blockerd run`: starts dns and control, starts them again when they end, ends them with itself.
+
+It holds no logic. Children are one process group; each has the reading end of a pipe that only this process can
+write, so that they end within 2 s of its death, kill -9 included.
+"""
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from blockerd import clock
+from blockerd.process import ENV_LIFE, ENV_WORDS
+
+NAMES = ("dns", "control")
+"""Started in this order: the resolver first, so that a port that is taken ends everything before it began."""
+
+GRACE = 5.0
+_AGAIN = (0.0, 0.2, 0.5, 1.0)
+"""Seconds before a child that ended is started again; the last one for every further time."""
+_STABLE = 30.0
+
+
+@dataclass(slots=True)
+class Child:
+    """One supervised process."""
+
+    name: str
+    process: subprocess.Popen[bytes] | None = None
+    words: int = -1
+    started: float = 0.0
+    restarts: int = 0
+    again_at: float | None = None
+    said: set[str] = field(default_factory=set)
+
+
+class Supervisor:
+    """Runs `blockerd NAME` for each of NAMES until told to end."""
+
+    def __init__(self, arguments: Sequence[str], tell: Callable[[str], None]) -> None:
+        self._arguments = list(arguments)
+        self._tell = tell
+        self._children = [Child(name) for name in NAMES]
+        self._life_read, self._life_write = os.pipe()
+        self._wake_read, self._wake_write = os.pipe()
+        self._selector = selectors.DefaultSelector()
+        self._ending = False
+        self._code = 0
+
+    def run(self) -> int:
+        """Supervises to the end; the exit code: 0 told to end, 2 a child could not begin."""
+        os.set_blocking(self._wake_write, False)
+        signal.set_wakeup_fd(self._wake_write)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end)
+        signal.signal(signal.SIGHUP, self._pass_on)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._selector.register(self._wake_read, selectors.EVENT_READ)
+        for child in self._children:
+            self._start(child)
+            if not self._began(child):
+                break
+        while not self._ending:
+            self._wait(0.2)
+            self._look()
+        return self._stop()
+
+    def _end(self, *_: object) -> None:
+        self._ending = True
+
+    def _pass_on(self, *_: object) -> None:
+        for child in self._children:
+            if child.process and child.process.poll() is None:
+                child.process.send_signal(signal.SIGHUP)
+
+    def _start(self, child: Child) -> None:
+        read, write = os.pipe()
+        os.set_blocking(read, False)
+        environment = {**os.environ, ENV_LIFE: str(self._life_read), ENV_WORDS: str(write)}
+        command = [sys.executable, "-m", "blockerd", child.name, *self._arguments]
+        child.process = subprocess.Popen(
+            command, env=environment, pass_fds=(self._life_read, write), stdin=subprocess.DEVNULL
+        )
+        os.close(write)
+        child.words, child.started, child.again_at = read, clock.monotonic(), None
+        child.said.clear()
+        self._selector.register(read, selectors.EVENT_READ, child)
+
+    def _began(self, child: Child) -> bool:
+        """Waits until a child's first start is ready; False where it ended instead, which ends everything."""
+        while not self._ending:
+            self._wait(0.2)
+            if "ready" in child.said:
+                return True
+            code = child.process.poll() if child.process else None
+            if code is not None:
+                self._code, self._ending = (2 if code == 2 else 1), True
+        return False
+
+    def _wait(self, seconds: float) -> None:
+        for key, _ in self._selector.select(seconds):
+            data = os.read(key.fd, 4096)
+            if isinstance(key.data, Child) and data:
+                key.data.said.update(data.decode("ascii", "replace").split())
+            elif isinstance(key.data, Child):
+                self._selector.unregister(key.fd)
+                os.close(key.fd)
+
+    def _look(self) -> None:
+        """Starts again what has ended."""
+        now = clock.monotonic()
+        for child in self._children:
+            if child.process is None or child.process.poll() is None:
+                continue
+            if child.again_at is None:
+                child.restarts = 0 if now - child.started > _STABLE else child.restarts + 1
+                delay = _AGAIN[min(child.restarts, len(_AGAIN)) - 1] if child.restarts else 0.0
+                child.again_at = now + delay
+                self._tell(f"{child.name} ended with {child.process.returncode}; starting it again")
+            if now >= child.again_at:
+                self._start(child)
+
+    def _stop(self) -> int:
+        """Ends the children in reverse order, by force where they take over GRACE seconds."""
+        for child in reversed(self._children):
+            if child.process and child.process.poll() is None:
+                child.process.terminate()
+        end = clock.monotonic() + GRACE
+        for child in reversed(self._children):
+            if child.process is None:
+                continue
+            with suppress(subprocess.TimeoutExpired):
+                child.process.wait(max(0.1, end - clock.monotonic()))
+            if child.process.poll() is None:
+                child.process.kill()
+                child.process.wait()
+        return self._code
