@@ -1,1 +1,1 @@
-"""Measures blockerd beside other resolvers on one machine in one run: speed, memory, start, bursts, reloads. See README.md."""
+"""Measures blockerd beside other resolvers, in one run on one machine: speed, memory, start, reloads. See README.md."""

@@ -1,4 +1,4 @@
-"""Runs one benchmark by itself: `python -m bench.startup` and the like. Same names, same stub, same folder as the whole run."""
+"""Runs one benchmark by itself, `python -m bench.startup` and the like, with the names and the stub of a whole run."""
 
 import argparse
 import sys

@@ -1,6 +1,7 @@
 """blocky and dnsproxy, where they are on the PATH or were installed with `python -m bench --install-go-peers`.
 
-Configured by their documentation; `ready` and the answers' codes decide whether they really block. Called by run.
+Configured by their documentation; the check at the start and the answers' codes decide whether they really block.
+Called by lineup.
 """
 
 import os
@@ -11,6 +12,7 @@ from typing import ClassVar
 
 from bench.peers import Peer
 from bench.process import BUILD, say
+from bench.server import Server
 
 MODULES = ("github.com/0xERR0R/blocky@latest", "github.com/AdguardTeam/dnsproxy@latest")
 
@@ -109,3 +111,7 @@ class Dnsproxy(GoPeer):
             f"--hosts-files={self.folder}/hosts",
         ]
         return [self.path(), *where, "--cache", "--cache-size=16777216"]
+
+
+PLAIN: tuple[type[Server], ...] = (Blocky, Dnsproxy)
+LOGGED: tuple[type[Server], ...] = (BlockyLogged,)

@@ -22,9 +22,10 @@ HEAD = (
     *("p50 / p99 blocked", "p50 / p99 cached", "RSS MB (own)", "start s"),
 )
 EXPLAINED = """\
-Columns 3–6: µs of server CPU per query and, after the ×, the median ratio to the floor measured right before it. p50 / p99: µs of
-one look-up at a time. RSS: resident after these loads, in brackets without mapped files. Start: from exec to the first blocked
-answer, or, for a server that then still lets listed names through, to all of a sample of 200 blocked."""
+Columns 3–6: µs of server CPU per query and, after the ×, the median ratio to the floor measured right before it.
+p50 / p99: µs of one look-up at a time. RSS: resident after these loads, in brackets without mapped files. Start: from
+exec to the first blocked answer, or, for a server that then still lets listed names through, until a sample of 200 is
+blocked."""
 
 
 @dataclass(slots=True)
@@ -42,7 +43,7 @@ class Row:
 
 
 def run(setting: Setting, kinds: Sequence[type[Server]], turns: int, seconds: int) -> None:
-    """Measure the servers one after the other and write the section; those that cannot run are named below the table."""
+    """Measure the servers one after the other and write the section; those that cannot run are named below it."""
     rows: list[Row] = []
     absent: list[str] = []
     for kind in kinds:
@@ -67,7 +68,9 @@ def _measure(server: Server, setting: Setting, turns: int, seconds: int) -> Row:
         row.version = server.version()
         warm(server)
         for work in _workloads(server):
-            pairs = [(_sample(work, floor, turn, seconds), _sample(work, server, turn, seconds)) for turn in range(turns)]
+            pairs = [
+                (_sample(work, floor, turn, seconds), _sample(work, server, turn, seconds)) for turn in range(turns)
+            ]
             row.micros.append(median([mine.cpu_us for _, mine in pairs]))
             row.ratios.append(median([mine.cpu_us / base.cpu_us for base, mine in pairs]))
             row.qps.append(median([mine.load.qps for _, mine in pairs]))

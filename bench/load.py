@@ -1,4 +1,4 @@
-"""Drives a server and says what an answered query cost it: dnsperf and flood.c for load, roundtrip.c for one query at a time.
+"""Drives a server and says what an answered query cost it: dnsperf, flood.c, and roundtrip.c for one query at a time.
 
 A sample that lost queries or got other answers than expected says so itself; nothing is averaged away here.
 Called by run and the single benchmarks with a server that is already up.

@@ -1,7 +1,7 @@
 """What `blockerd dns` holds in memory: after many names, for each further listed name, and over a hundred reloads.
 
-Resident memory counts the pages of the mapped snapshot that were touched (RssFile) as well as its own (RssAnon); both are shown.
-`python -m bench.memory`; also part of `python -m bench`.
+Resident memory counts the pages of the mapped snapshot that were touched (RssFile) beside its own (RssAnon); both are
+shown. `python -m bench.memory`; also part of `python -m bench`.
 """
 
 import os
@@ -14,13 +14,13 @@ from pathlib import Path
 
 from bench.alone import alone
 from bench.load import dnsperf
-from bench.names import generate, prepare, sliced
+from bench.names import generate, head, prepare
 from bench.process import BUILD, BenchError, memory_kb, say
 from bench.results import table, write
 from bench.server import Setting, blocks
 from bench.servers import Blockerd
 
-RELOADS, RELOAD_NAMES = 100, 50_000
+RELOADS, RELOAD_NAMES, EARLY = 100, 50_000, 5
 RSS_GOAL_MB, BYTES_GOAL, GROWTH_GOAL_MB = 60, 24, 2
 PATIENCE = 10.0  # seconds for a reload to be live
 
@@ -31,19 +31,16 @@ def run(setting: Setting) -> None:
     single = loaded(setting)
     twice = loaded(replace(setting, names=prepare(BUILD, 2 * count)))
     each = (twice["VmRSS"] - single["VmRSS"]) * 1024 / count
-    before, after = reloads(setting)
+    early, final = reloads(setting)
+    asked = "100,000 blocked and 10,000 cached names asked"
     rows = [
-        (
-            f"RSS with {count:,} listed, 100,000 blocked and 10,000 cached names asked",
-            _mb(single),
-            f"≤ {RSS_GOAL_MB} MB",
-        ),
+        (f"RSS with {count:,} listed, {asked}", _mb(single), f"≤ {RSS_GOAL_MB} MB"),
         (f"the same with {2 * count:,} listed", _mb(twice), "–"),
         ("each further listed name", f"**{each:.1f} bytes**", f"≤ {BYTES_GOAL} bytes"),
-        (f"RSS after 5 reloads ({RELOAD_NAMES:,} names, two lists in turn)", _mb(before), "–"),
-        (f"RSS after {RELOADS} reloads", _mb(after), f"flat (± {GROWTH_GOAL_MB} MB)"),
+        (f"RSS after {EARLY} reloads ({RELOAD_NAMES:,} names, two lists in turn)", _mb(early), "–"),
+        (f"RSS after {RELOADS} reloads", _mb(final), f"flat (± {GROWTH_GOAL_MB} MB)"),
     ]
-    write("memory", "Memory of `blockerd dns`", [*table(("what", "measured", "goal"), rows)])
+    write("memory", "Memory of `blockerd dns`", table(("what", "measured", "goal"), rows))
 
 
 def loaded(setting: Setting) -> dict[str, int]:
@@ -60,9 +57,10 @@ def loaded(setting: Setting) -> dict[str, int]:
 
 
 def reloads(setting: Setting) -> tuple[dict[str, int], dict[str, int]]:
-    """Memory after the fifth and after the last of a hundred reloads, each with another list, live before the next."""
+    """Memory after the first few and after the last of a hundred reloads, each live before the next is built."""
     with Blockerd(replace(setting, names=prepare(BUILD, RELOAD_NAMES))) as server:
         lists = [*_lists(server.folder)]
+        few = head(server.setting.names.cached, server.folder / "few.q", 2_000)
         early: dict[str, int] = {}
         for turn in range(RELOADS):
             path, own = lists[turn % 2]
@@ -70,11 +68,11 @@ def reloads(setting: Setting) -> tuple[dict[str, int], dict[str, int]]:
             server.build()
             os.kill(server.pid, signal.SIGHUP)
             _await(server, own, lists[(turn + 1) % 2][1])
-            dnsperf(server.port, sliced(server.setting.names.cached, server.folder / "few.q", 0, 2_000), once=True)
-            if turn == 4:
+            dnsperf(server.port, few, once=True)
+            if turn + 1 == EARLY:
                 early = memory_kb(server.pid)
         final = memory_kb(server.pid)
-    say(f"after {RELOADS} reloads: {_mb(final)}, after 5: {_mb(early)}")
+    say(f"after {EARLY} reloads: {_mb(early)}; after {RELOADS}: {_mb(final)}")
     return early, final
 
 

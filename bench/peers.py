@@ -1,7 +1,7 @@
-"""The other resolvers of the line-up: each with the run's list, one thread, the stub as its only upstream, else its defaults.
+"""The other resolvers of the line-up: the run's list, one thread, the stub as only upstream, else their defaults.
 
-What is not installed is left out with a line that says so. Listed names are blocked with everything below them wherever the server
-can do that. `LOGGED` are the same servers with their own query log on. Called by run.
+What is not installed is left out with a line that says so. Listed names are blocked with everything below them.
+`LOGGED` are the same servers with their own query log on. Called by lineup.
 """
 
 import os
@@ -245,3 +245,7 @@ def zone(server: Peer) -> Path:
         "$TTL 60\n$ORIGIN rpz.bench.\n@ SOA localhost. root.localhost. 1 3600 3600 86400 60\n@ NS localhost.\n",
     )
     return server.lines("list.rpz", "{} CNAME .", "*.{} CNAME .")
+
+
+PLAIN: tuple[type[Server], ...] = (Unbound, Dnsmasq, Dnsdist, Recursor, Knot, Bind)
+LOGGED: tuple[type[Server], ...] = (UnboundLogged, DnsmasqLogged, DnsdistLogged, BindLogged)

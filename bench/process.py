@@ -1,6 +1,6 @@
 """Starts, pins, watches and ends the processes of a run: servers on one core, load and stub on the other.
 
-CPU is the process clock of the kernel (user and system, all threads, in nanoseconds) summed over a process and its children.
+CPU is the kernel's process clock (user and system, all threads, in ns), summed over a process and its children.
 Called by every benchmark; Linux only, and says so.
 """
 
@@ -37,12 +37,12 @@ def compiled(name: str) -> str:
 
 
 def pinned(core: str, command: Sequence[str]) -> list[str]:
-    """The command bound to one core, where the machine has more than one."""
-    return ["taskset", "-c", core, *command] if (os.cpu_count() or 1) > 1 else [*command]
+    """The command bound to one core, where the machine has more than one; an empty `core` leaves it free."""
+    return ["taskset", "-c", core, *command] if core and (os.cpu_count() or 1) > 1 else [*command]
 
 
 def spawn(
-    command: Sequence[str], folder: Path, core: str = SERVER_CORE, env: dict[str, str] | None = None
+    command: Sequence[str], folder: Path, core: str, env: dict[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
     """Start a process in its own session below `folder`; what it says goes to `folder`/output."""
     with (folder / "output").open("ab") as out:
@@ -93,16 +93,14 @@ def cpu_seconds(pid: int) -> float:
     total = 0.0
     for member in family(pid):
         try:
-            total += time.clock_gettime(
-                ~member << 3 | 2
-            )  # CPUCLOCK_SCHED of another process, see clock_getcpuclockid(3)
+            total += time.clock_gettime(~member << 3 | 2)  # as clock_getcpuclockid(3) makes it
         except OSError:
             continue
     return total
 
 
 def waits(pid: int) -> int:
-    """How often the threads of the process and its descendants went to sleep: queries per wait tell how they were batched."""
+    """How often the threads of the process and its descendants went to sleep: queries a sleep show the batching."""
     return sum(_field(task / "status", "voluntary_ctxt_switches") for member in family(pid) for task in _tasks(member))
 
 

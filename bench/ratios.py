@@ -74,11 +74,13 @@ def run(setting: Setting, pairs: int, seconds: int) -> None:
         measured = [_measure(work, floor, subject, pairs, seconds) for work in workloads(setting.names)]
         version, spooled = subject.version(), subject.log_bytes() - unspooled
     alone = floor_alone(setting, pairs, seconds)
-    write("ratios", "blockerd against the floor", [*_rows(measured), "", *_checks(measured, version, spooled), "", *alone])
+    write(
+        "ratios", "blockerd against the floor", [*_rows(measured), "", *_checks(measured, version, spooled), "", *alone]
+    )
 
 
 def workloads(names: Names) -> Iterator[Workload]:
-    """The three that have a goal, then the same at a rate that lets both servers idle and at one that never lets them."""
+    """The three that have a goal, then one at a rate that lets both servers idle, and two that never let them."""
     blocked, answered = {"NXDOMAIN": 1.0}, {"NOERROR": 1.0}
     yield Workload("every query a different listed name", names.slices, blocked, 1.45, once=True)
     yield Workload("100,000 listed names in rotation", (names.rotation,), blocked, 1.40)

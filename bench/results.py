@@ -1,6 +1,6 @@
-"""Writes RESULTS.md: one section a benchmark, each with its own date and command, so that a part can be measured again alone.
+"""Writes RESULTS.md: a section for each benchmark with its date and command, so that one can be measured again alone.
 
-Also says what machine this is. Called by run and the single benchmarks; refuses to write nothing but what was measured.
+Also says what machine this is. Called by every benchmark; sections that were not measured stay as they are.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 ORDER = ("ratios", "table", "startup", "memory", "burst", "swap")
-HEAD = "# Results\n\nWritten by `python -m bench`. README.md beside this file tells how to read it and what cannot be compared.\n"
+HEAD = "# Results\n\nWritten by `python -m bench`. README.md tells how to read it and what cannot be compared.\n"
 
 
 def write(section: str, title: str, body: Iterable[str], path: Path = RESULTS) -> None:
@@ -38,8 +38,9 @@ def machine() -> str:
     """Processor, cores, kernel, Python, C compiler and how busy the machine was when the measurement began."""
     model = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
     compiler = subprocess.run(["cc", "-dumpfullversion"], capture_output=True, text=True, check=False).stdout.strip()
+    name = model[1] if model else platform.machine()
     versions = f"Linux {platform.release()}, Python {platform.python_version()}, cc {compiler}"
-    return f"{model[1] if model else platform.machine()}, {os.cpu_count()} cores, {versions}, load average {os.getloadavg()[2]:.2f}"
+    return f"{name}, {os.cpu_count()} cores, {versions}, load average {os.getloadavg()[0]:.2f}"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`python -m bench`: the ratios to the floor, the table of all servers, start and memory; with --full also burst and swap.
+"""`python -m bench`: ratios to the floor, table of all servers, start and memory; with --full also burst and swap.
 
 Writes RESULTS.md. Needs Linux, two cores, a C compiler and dnsperf; says in one line what is absent.
 """

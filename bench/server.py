@@ -1,22 +1,24 @@
 """What every server of a run has in common: a folder, a port, a way to start it and to know that it blocks.
 
-Subclasses say only what differs: configuration, command line, version. Called by run and the single benchmarks; a server that
-cannot run here says why in `missing`, one that does not come up raises BenchError with the end of its own output.
+Subclasses say only what differs: configuration, command line, version. A server that cannot run here says why in
+`missing`, one that does not come up raises BenchError with the end of its own output. Called by every benchmark.
 """
 
 import shutil
 import socket
 import struct
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from bench.names import Names
-from bench.process import BenchError, end, spawn
+from bench.process import SERVER_CORE, BenchError, end, spawn
+
+if TYPE_CHECKING:
+    import subprocess
 
 START_LIMIT = 180.0  # seconds until a server must have answered a listed name as blocked
 
@@ -39,6 +41,7 @@ class Server:
     logs: ClassVar[str] = "no"
     how: ClassVar[str] = ""  # how it blocks, for the table
     blocked_rcode: ClassVar[str] = "NXDOMAIN"
+    core: ClassVar[str] = SERVER_CORE
     echoes: ClassVar[bool] = False  # answers everything alike (the floor): nothing is blocked
 
     def __init__(self, setting: Setting) -> None:
@@ -97,7 +100,7 @@ class Server:
         A server that then still lets names of the sample through has started only when it blocks them all.
         """
         began = time.monotonic()
-        self.process = spawn(self.command(), self.folder, env=self.environment())
+        self.process = spawn(self.command(), self.folder, self.core, env=self.environment())
         self._until(self._first, began)
         self.start_seconds = time.monotonic() - began
         if not self._whole():  # some servers answer before all of their list is in force: that is not started yet

@@ -1,4 +1,4 @@
-"""blockerd itself and the floor, as servers of a run. Called by run and by every single benchmark; see peers for the others."""
+"""blockerd itself and the floor, as servers of a run. Called by every benchmark; see peers for the others."""
 
 import os
 import subprocess
@@ -125,14 +125,15 @@ class Blockerd(Server):
 
 
 class Daemon(Blockerd):
-    """`blockerd run`: the supervisor with dns and control."""
+    """`blockerd run`: the supervisor with dns and control, on all cores."""
 
     name = "blockerd run"
+    core = ""
     words = ("run",)
 
 
 def checkout_environment() -> dict[str, str]:
-    """The caller's environment with this checkout first on the import path and nothing of the caller's own configuration."""
+    """The caller's environment, this checkout first on the import path, without the caller's own configuration."""
     root = str(Path(__file__).parent.parent)
     kept = {key: value for key, value in os.environ.items() if not key.startswith("BLOCKERD_")}
     return kept | {"PYTHONPATH": os.pathsep.join(filter(None, [root, kept.get("PYTHONPATH", "")]))}

@@ -1,6 +1,7 @@
-"""How long `blockerd dns` takes to its first blocked answer with the snapshot there, and `lists build` for the whole list.
+"""How long `blockerd dns` takes to its first blocked answer with the snapshot there, and how long `lists build` takes.
 
-`python -m bench.startup`; also part of `python -m bench`. Every start is a new process; the page cache is warm, as after the build.
+`python -m bench.startup`; also part of `python -m bench`. Every start is a new process; the page cache is warm, as it
+is after the build.
 """
 
 import sys
@@ -24,14 +25,14 @@ def run(setting: Setting) -> None:
         starts = [server.start_seconds, *_starts(server)]
         builds = [*_builds(server)]
         version = server.version()
-    count = f"{sum(1 for _ in setting.names.listed.open()):,}"
+    with setting.names.listed.open(encoding="ascii") as lines:
+        count = sum(1 for _ in lines)
     rows = [
         ("`blockerd dns` to the first blocked answer", spread(starts), f"≤ {START_GOAL} s"),
-        (f"`lists build` of {count} plain names", spread(builds), f"≤ {BUILD_GOAL:.0f} s"),
+        (f"`lists build` of {count:,} plain names", spread(builds), f"≤ {BUILD_GOAL:.0f} s"),
     ]
-    write(
-        "startup", "Start and build", [*table(("seconds", "median (least–largest)", "goal"), rows), "", f"- {version}."]
-    )
+    head = ("seconds", "median (least–largest)", "goal")
+    write("startup", "Start and build", [*table(head, rows), "", f"- {version}."])
 
 
 def _starts(server: Blockerd) -> Iterator[float]:

@@ -1,17 +1,17 @@
-"""Lists are built and swapped again and again under 5,000 queries a second: is any lost, does a listed name ever slip through?
+"""Lists are built and swapped again and again under 5,000 queries a second: is one lost, does a listed name slip by?
 
-The names asked stand in both lists, so every answer must be a block, before, during and after each swap. `python -m bench.swap`;
-part of `python -m bench --full`.
+The names asked stand in both lists, so every answer must be a block, before, during and after each swap.
+`python -m bench.swap`; part of `python -m bench --full`.
 """
 
 import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench.alone import alone
-from bench.load import Load, dnsperf
+from bench.load import dnsperf
 from bench.names import generate
 from bench.process import BenchError, say
 from bench.results import table, write
@@ -24,34 +24,27 @@ OWN = 20_000  # names that only one of the two lists holds
 
 def run(setting: Setting) -> None:
     """Build and swap for as long as the load runs, then write the section."""
-    with Blockerd(setting) as server:
+    asked = setting.names.rotation
+    with Blockerd(setting) as server, ThreadPoolExecutor(1) as pool:
         lists = [*_lists(setting, server.folder)]
-        result: list[Load] = []
-        load = threading.Thread(
-            target=lambda: result.append(
-                dnsperf(server.port, setting.names.rotation, seconds=SECONDS, qps=RATE, outstanding=1000)
-            )
-        )
-        load.start()
-        swaps = [*_swaps(server, lists, load)]
-        load.join()
-    if not result:
-        raise BenchError("swap: the load gave no result")
-    done = result[0]
-    slipped = done.answered - done.rcodes.get("NXDOMAIN", 0)
+        pending = pool.submit(dnsperf, server.port, asked, seconds=SECONDS, qps=RATE, outstanding=1000)
+        swaps = [*_swaps(server, lists, pending.done)]
+        load = pending.result()
+    slipped = load.answered - load.rcodes.get("NXDOMAIN", 0)
     rows = [
         ("swaps of the whole list under load", f"{len(swaps)}", "–"),
-        ("queries", f"{done.sent:,} at {done.qps:,.0f}/s", f"{RATE:,}/s"),
-        ("lost", f"{done.lost:,}", "0"),
+        ("queries", f"{load.sent:,} at {load.qps:,.0f}/s", f"{RATE:,}/s"),
+        ("lost", f"{load.lost:,}", "0"),
         ("listed names that slipped", f"{slipped:,}", "0"),
-        ("seconds of a build and its swap", f"{min(swaps):.1f}–{max(swaps):.1f}" if swaps else "–", "–"),
+        ("seconds of a build and its swap", f"{min(swaps):.1f}–{max(swaps):.1f}", "–"),
     ]
     write("swap", "Builds and swaps under load", table(("what", "measured", "goal"), rows))
 
 
-def _swaps(server: Blockerd, lists: list[tuple[Path, str]], load: threading.Thread) -> Iterator[float]:
+def _swaps(server: Blockerd, lists: list[tuple[Path, str]], over: Callable[[], bool]) -> Iterator[float]:
+    """Seconds of each build until the name that only its list holds is blocked."""
     turn = 0
-    while load.is_alive():
+    while not over():
         path, own = lists[turn % 2]
         began = time.monotonic()
         server.configure(path)
@@ -59,9 +52,10 @@ def _swaps(server: Blockerd, lists: list[tuple[Path, str]], load: threading.Thre
         while not blocks(server.port, own):
             if time.monotonic() - began > SECONDS:
                 raise BenchError("swap: a new list did not come live")
+            time.sleep(0.01)
         took = time.monotonic() - began
-        say(f"swap {turn + 1}: {took:.1f} s")
         turn += 1
+        say(f"swap {turn}: {took:.1f} s")
         yield took
 
 

@@ -12,7 +12,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ class ControlProcess:
             if trouble:
                 log.warning("journal: %s; what happened stays in the spool", trouble)
 
-    def _confirm(self, attempts: list[spool.RawAttempt]) -> list[bool]:
+    def _confirm(self, attempts: Sequence[spool.RawAttempt]) -> list[bool]:
         """Whether the hash match behind each attempt is one by full name too."""
         table = self._table()
         return [table is None or confirmed(table, attempt) for attempt in attempts]

@@ -5,11 +5,13 @@ Called by the commands that change something; whoever reloads a file edited by h
 `changes_between`.
 """
 
+import errno
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Protocol
 
 from blockerd.binding.change import Direction, changes_between, direction
-from blockerd.journal.spool import Writer
 from blockerd.model import Change
 
 __all__ = ["NotRecorded", "changes_between", "direction", "record", "submit"]
@@ -17,26 +19,43 @@ __all__ = ["NotRecorded", "changes_between", "direction", "record", "submit"]
 _BACK = {Direction.WEAKER: Direction.STRONGER, Direction.STRONGER: Direction.WEAKER}
 
 
-class NotRecorded(Exception):
-    """A weaker change was not made because the spool took no record of it."""
+class Writer(Protocol):
+    """What keeps records: `journal.spool.Writer`. `lost` counts those it could not keep."""
+
+    folder: Path
+    lost: int
+
+    def event(self, event: dict[str, Any]) -> None:
+        """Takes one record with a key `kind`."""
+
+    def close(self) -> None:
+        """Writes what waits in memory and ends the segment; a later record begins the next."""
+
+
+class NotRecorded(OSError):
+    """A weaker change was not made because the spool took no record of it; `strerror` says so in one line."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 def submit(change: Change, writer: Writer | None, apply: Callable[[], None]) -> str:
     """Records `change`, applies it at once, and returns one line for the terminal. `writer` None keeps no record.
 
     The record comes first: a crash in between leaves a change on record that was not made, never one made without a
-    record. If `apply` raises, a second record takes the first one back (same time, old and new exchanged, `outcome`
-    says why) and the exception goes on.
+    record. `apply` does all or nothing: if it raises, a second record takes the first one back (same time, old and new
+    exchanged, `outcome` says why) and the exception goes on.
 
     Raises:
         NotRecorded: the change is weaker and the spool is full or cannot be written.
     """
     kept = writer is not None and record(change, writer)
     if writer is not None and not kept and change.direction == Direction.WEAKER:
-        raise NotRecorded(f"{change.what}: not changed: it could not be recorded; free space in {writer.folder}")
+        what = f"{change.what}: not changed, for it could not be recorded; free space in {writer.folder}"
+        raise NotRecorded(errno.EIO, what)
     try:
         apply()
-    except BaseException as error:
+    except Exception as error:  # whatever went wrong, the record must not say that the change was made
         if writer is not None and kept:
             _take_back(change, writer, error)
         raise

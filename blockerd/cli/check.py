@@ -77,7 +77,7 @@ def as_json(name: str, decision: Decision) -> dict[str, Any]:
 
 def screen_rows(rows: Sequence[dict[str, Any]], *, reveal: bool) -> list[tuple[str, ...]]:
     """Rows for a terminal: name, what happens, and where that comes from."""
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for row in rows:
         hidden = row["blocked"] and not reveal
         where = f"{row['source']}:{row['line']}" if row["source"] else ""

@@ -55,14 +55,21 @@ def run_ls(args: argparse.Namespace) -> int:
             "id": source.id, "title": source.title, "category": source.category, "format": entry.get("format", ""),
             "active": source.category in settings.lists.categories or source.category == "demo",
             "entries": entry.get("entries"), "added": entry.get("added"), "issues": entry.get("issue_count"),
-            "problem": entry.get("problem", "not built yet" if not entry else ""), "from_copy": entry.get("from_copy", False),
+            "problem": entry.get("problem", "") if entry else "not built yet", "from_copy": entry.get("from_copy", False),
         })  # fmt: skip
     if args.json:
         dump(rows)
         return 0
     head = ("LIST", "CATEGORY", "BLOCKS", "NAMES", "UNREADABLE", "NOTE")
     body = [
-        (r["id"], r["category"], "yes" if r["active"] else "no", _number(r["entries"]), _number(r["issues"]), r["problem"])
+        (
+            r["id"],
+            r["category"],
+            "yes" if r["active"] else "no",
+            _number(r["entries"]),
+            _number(r["issues"]),
+            r["problem"],
+        )
         for r in rows
     ]
     for line in columns([head, *body], right=frozenset((3, 4))):
@@ -94,7 +101,8 @@ def run_build(args: argparse.Namespace) -> int:
             warn(f"list {source.id}: {source.problem}; {copy}")
     if report.written:
         issues = sum(source.issue_count for source in report.sources)
-        say(f"policy {report.generation}: {report.entries:,} names from {len(report.sources)} lists, {issues:,} lines not read")
+        names = f"{report.entries:,} names from {len(report.sources)} lists"
+        say(f"policy {report.generation}: {names}, {issues:,} lines not read")
     elif not args.quiet:
         say(f"policy {report.generation}: nothing has changed")
     return 0
@@ -161,12 +169,21 @@ def _show_test(args: argparse.Namespace, parsed: formats.Parsed, trial: Trial, r
     issues = [*({"line": i.line, "text": i.text, "reason": i.reason} for i in parsed.issues), *trial.issues]
     entries = len(parsed.names) + len(parsed.rules)
     if args.json:
-        dump({"format": parsed.format, "entries": entries, "decisions": results, "issues": issues, "refused": parsed.refused})
+        dump(
+            {
+                "format": parsed.format,
+                "entries": entries,
+                "decisions": results,
+                "issues": issues,
+                "refused": parsed.refused,
+            }
+        )
         return
     if parsed.refused:
         warn(f"{args.file}: refused: {parsed.refused}")
         return
-    say(f"{parsed.format}: {entries:,} rules, {parsed.not_applicable:,} not for a DNS filter, {parsed.issue_count:,} not read")
+    others = f"{parsed.not_applicable:,} not for a DNS filter, {parsed.issue_count:,} not read"
+    say(f"{parsed.format}: {entries:,} rules, {others}")
     for issue in issues[:20]:
         say(f"  line {issue['line']}: {issue['reason']}: {issue['text']}")
     if len(issues) > 20:

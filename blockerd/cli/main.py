@@ -52,7 +52,7 @@ def _globals(words: Sequence[str]) -> tuple[str | None, bool, list[str]]:
     """The values of `--config` and `--json`, and the words without them."""
     from blockerd.cli.output import Stop
 
-    config, as_json, rest = None, False, []
+    config, as_json, rest = None, False, list[str]()
     waiting = iter(words)
     for word in waiting:
         if word == "--":
@@ -74,7 +74,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """The parser for the command named in `words`; for all commands where none or an unknown one is named."""
     parser = argparse.ArgumentParser(
         prog="blockerd",
-        description="A local DNS filter, log and weekly summary for an adult who wants to stop using porn, cam and sex-chat sites.",
+        description="A local DNS filter, log and weekly summary for an adult who is done with porn and cam sites.",
         epilog="--config FILE and --json may stand before or after the command words.",
         allow_abbrev=False,
     )

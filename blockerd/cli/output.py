@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from blockerd import settings as settings_module
 from blockerd.model import TEST_NAME
@@ -34,7 +33,7 @@ def warn(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
-def dump(thing: Any) -> None:
+def dump(thing: object) -> None:
     """`thing` as JSON on standard output, one line."""
     sys.stdout.write(json.dumps(thing, ensure_ascii=False) + "\n")
 
@@ -70,4 +69,9 @@ def columns(rows: Iterable[tuple[str, ...]], *, right: frozenset[int] = frozense
     if not table:
         return []
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    return ["  ".join(c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip() for row in table]
+    return [
+        "  ".join(
+            c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]

@@ -45,7 +45,9 @@ def run_dns(args: argparse.Namespace) -> int:
     try:
         main(settings, Lifeline.from_environment())
     except BindError as error:
-        raise Stop(f"{error.strerror}{_holders(settings)}; choose another in dns.listen or end the other program") from None
+        raise Stop(
+            f"{error.strerror}{_holders(settings)}; choose another in dns.listen or end the other program"
+        ) from None
     return 0
 
 
@@ -89,13 +91,10 @@ def _build(args: argparse.Namespace, settings: Settings) -> None:
     from blockerd.lists.guard import GuardError
 
     try:
-        if not inputs_changed(settings):
-            command = "state"
-        else:
-            command = "build"
+        changed = inputs_changed(settings)
     except GuardError as error:
         raise Stop(str(error)) from None
-    words = [sys.executable, "-m", "blockerd", "lists", "build", *(["--quiet"] if command == "state" else [])]
+    words = [sys.executable, "-m", "blockerd", "lists", "build", *([] if changed else ["--quiet"])]
     if settings.path:
         words += ["--config", str(settings.path)]
     if subprocess.run(words, check=False, stdout=sys.stderr).returncode:
@@ -107,7 +106,8 @@ def _tell_what_happens(settings: Settings) -> None:
     say(bold("blockerd") + " filters names on " + ", ".join(map(str, settings.dns.listen)))
     say(f"Blocked: {', '.join(settings.lists.categories) or 'nothing but the test name'}. Other questions go to "
         + ", ".join(map(str, settings.dns.upstreams)) + ".")  # fmt: skip
-    say(f"Recorded on this machine, in {settings.state.dir}: attempts at listed sites, at level {settings.privacy.level}.")
+    level = settings.privacy.level
+    say(f"Recorded on this machine, in {settings.state.dir}: attempts at listed sites, at level {level}.")
     say("Nothing is shared with anyone. Look at it with `blockerd log` and `blockerd report preview`; end with Ctrl-C.")
     sys.stdout.flush()
 
@@ -131,4 +131,4 @@ def _holders(settings: Settings) -> str:
 
 
 def _same(endpoint: Endpoint, address: str) -> bool:
-    return address in (endpoint.host, "0.0.0.0", "::")  # noqa: S104 - compared with, not bound
+    return address in (endpoint.host, "0.0.0.0", "::")

@@ -18,7 +18,9 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     """Adds the commands of this file."""
     status = commands.add_parser("status", help="is the filter protecting; exit 1 if not", allow_abbrev=False)
     status.set_defaults(run=run_status)
-    health = commands.add_parser("healthcheck", help="for containers: exit 0 if it answers and blocks", allow_abbrev=False)
+    health = commands.add_parser(
+        "healthcheck", help="for containers: exit 0 if it answers and blocks", allow_abbrev=False
+    )
     health.set_defaults(run=run_health)
     version = commands.add_parser("version", help="the version", allow_abbrev=False)
     version.set_defaults(run=run_version)

@@ -11,28 +11,25 @@ import mmap
 import socket
 import struct
 import sys
-from collections.abc import MutableSequence, Sequence
+from array import array
+from collections.abc import Sequence
 from typing import Protocol
 
 from blockerd.dns.wire import BATCH, SLOT
 
 
 class Batch(Protocol):
-    """What the listener needs of either kind.
-
-    `answers` takes the length of packet i's answer at index 2 i + 1; 0 there means that nothing is to be sent.
-    """
+    """What the listener needs of either kind."""
 
     buffer: mmap.mmap
     offsets: Sequence[int]
-    answers: MutableSequence[int]
 
     def receive(self) -> Sequence[int]:
         """Takes what waits in the socket; the lengths of the packets, none where there was nothing."""
         ...
 
-    def send(self, count: int, unanswered: Sequence[int]) -> None:
-        """Sends the answers of the first `count` packets but those of the sorted indexes `unanswered`."""
+    def send(self, sizes: Sequence[int], unanswered: Sequence[int]) -> None:
+        """Sends the answers, `sizes[i]` octets of packet i's slot, but for the sorted indexes `unanswered`."""
         ...
 
     def client(self, index: int) -> tuple[str, int]:
@@ -50,8 +47,7 @@ class SingleBatch:
 
     def __init__(self, sock: socket.socket) -> None:
         self.buffer = mmap.mmap(-1, SLOT)
-        self.offsets = (0,)
-        self.answers: list[int] = [0, 0]
+        self.offsets: Sequence[int] = (0,)
         self._sock = sock
         self._view = memoryview(self.buffer)
         self._address: tuple[str, int] = ("", 0)
@@ -67,12 +63,12 @@ class SingleBatch:
         self._address = address
         return (length,)
 
-    def send(self, count: int, unanswered: Sequence[int]) -> None:
+    def send(self, sizes: Sequence[int], unanswered: Sequence[int]) -> None:
         """See Batch."""
-        if unanswered or not count:
+        if unanswered:
             return
         try:
-            self._sock.sendto(self._view[: self.answers[1]], self._address)
+            self._sock.sendto(self._view[: sizes[0]], self._address)
         except OSError:
             return
 
@@ -106,7 +102,7 @@ class MultiBatch:
 
     def __init__(self, sock: socket.socket) -> None:
         self.buffer = mmap.mmap(-1, SLOT * BATCH)
-        self.offsets = tuple(range(0, SLOT * BATCH, SLOT))
+        self.offsets: Sequence[int] = tuple(range(0, SLOT * BATCH, SLOT))
         self._fd = sock.fileno()
         base = ctypes.addressof((ctypes.c_char * (SLOT * BATCH)).from_buffer(self.buffer))
         self._names = (ctypes.c_char * (_NAME * BATCH))()
@@ -124,7 +120,7 @@ class MultiBatch:
         self._lengths = raw.cast("I")[_Mmsghdr.length.offset // 4 :: self._step // 4]
         self._raw_iovs = memoryview(self._iovs).cast("B")
         self._fresh_iovs = bytes(self._raw_iovs)
-        self.answers: MutableSequence[int] = self._raw_iovs.cast("Q")  # type: ignore[assignment]  # a u64 memoryview
+        self._sizes = self._raw_iovs.cast("L")[1::2]
         libc = ctypes.CDLL(None, use_errno=True)
         self._recvmmsg, self._sendmmsg = libc.recvmmsg, libc.sendmmsg
         self._recvmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
@@ -136,8 +132,10 @@ class MultiBatch:
         count = self._recvmmsg(self._fd, self._address, BATCH, _DONTWAIT, None)
         return self._lengths[:count].tolist() if count > 0 else ()
 
-    def send(self, count: int, unanswered: Sequence[int]) -> None:
+    def send(self, sizes: Sequence[int], unanswered: Sequence[int]) -> None:
         """See Batch."""
+        count = len(sizes)
+        self._sizes[:count] = memoryview(array("L", sizes))
         start = 0
         for stop in unanswered:
             self._run(start, stop)

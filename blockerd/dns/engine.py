@@ -176,7 +176,9 @@ def upstream_query(question: Question) -> bytes:
     """The message that asks an upstream: RD set, CD and AD as the client has them, EDNS with our size, ID zero."""
     flags = bytes((0x01, question.ad << 5 | question.cd << 4))
     opt = b"\x00\x00\x29" + message.UDP_SIZE.to_bytes(2, "big") + bytes((0, 0, question.do << 7, 0, 0, 0))
-    return b"\x00\x00" + flags + b"\x00\x01\x00\x00\x00\x00\x00\x01" + question.raw.lower()[:-4] + question.raw[-4:] + opt
+    return (
+        b"\x00\x00" + flags + b"\x00\x01\x00\x00\x00\x00\x00\x01" + question.raw.lower()[:-4] + question.raw[-4:] + opt
+    )
 
 
 def block_tail(policy: Policy) -> bytes:

@@ -153,15 +153,15 @@ class Resolver:
         assert self._serve is not None
         batch, names, numbers = udp.batch, self._names, self._numbers
         now = clock.now()
-        rest = self._serve(batch.buffer, batch.offsets, lengths, batch.answers, names, numbers, now)
+        sizes, rest = self._serve(batch.buffer, batch.offsets, lengths, names, numbers, now)
         if names:
             self._writer.attempts(numbers, names, udp.flags)
             names.clear()
             numbers.clear()
         self.fast_answers += len(lengths) - len(rest)
-        batch.send(len(lengths), [index for index in rest if not self._plain(udp, index, lengths[index], now)])
+        batch.send(sizes, [index for index in rest if not self._plain(udp, index, lengths[index], sizes, now)])
 
-    def _plain(self, udp: _Udp, index: int, length: int, now: float) -> bool:
+    def _plain(self, udp: _Udp, index: int, length: int, sizes: list[int], now: float) -> bool:
         """Answers packet `index` by the engine; False where nothing is to be sent from the batch."""
         batch = udp.batch
         offset = batch.offsets[index]
@@ -171,7 +171,7 @@ class Resolver:
         if not answer:
             return False
         batch.buffer[offset : offset + len(answer)] = answer
-        batch.answers[2 * index + 1] = len(answer)
+        sizes[index] = len(answer)
         return True
 
     def _handle(

@@ -7,7 +7,21 @@ import struct
 from collections.abc import Sequence
 
 from dnslib import (
-    AAAA, CNAME, EDNS0, MX, QTYPE, RR, SOA, TXT, A, DNSError, DNSHeader, DNSLabel, DNSQuestion, DNSRecord, EDNSOption,
+    AAAA,
+    CNAME,
+    EDNS0,
+    MX,
+    QTYPE,
+    RR,
+    SOA,
+    TXT,
+    A,
+    DNSError,
+    DNSHeader,
+    DNSLabel,
+    DNSQuestion,
+    DNSRecord,
+    EDNSOption,
 )  # fmt: skip
 
 from blockerd.dns.gate import BADVERS, NXDOMAIN, Question
@@ -32,7 +46,7 @@ def blocked(question: Question, decision: Decision, *, zero: bool, ttl: int) -> 
     label = DNSLabel(labels_of(question.raw[:-4]))
     made_up = zero and question.qtype in (QTYPE.A, QTYPE.AAAA)
     if made_up:
-        rdata = A("0.0.0.0") if question.qtype == QTYPE.A else AAAA("::")  # noqa: S104 - the sink address
+        rdata = A("0.0.0.0") if question.qtype == QTYPE.A else AAAA("::")
         record.add_answer(RR(label, question.qtype, ttl=ttl, rdata=rdata))
     else:
         record.header.rcode = NXDOMAIN if decision.action is Action.NXDOMAIN else 0
@@ -84,7 +98,9 @@ def opt_record(question: Question) -> bytes:
     """The OPT record for an answer to `question`; empty where the client sent none (RFC 6891 section 7)."""
     if not question.edns:
         return b""
-    return b"\x00\x00\x29" + UDP_SIZE.to_bytes(2, "big") + (b"\x00\x00\x80\x00" if question.do else bytes(4)) + b"\x00\x00"
+    return (
+        b"\x00\x00\x29" + UDP_SIZE.to_bytes(2, "big") + (b"\x00\x00\x80\x00" if question.do else bytes(4)) + b"\x00\x00"
+    )
 
 
 def _record(question: Question) -> DNSRecord:

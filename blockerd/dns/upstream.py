@@ -1,8 +1,8 @@
-"""Asks upstreams: UDP from a fresh random port per query, TCP where the answer was cut, the next one where one is silent.
+"""Asks upstreams: UDP from a fresh port per query, TCP where the answer was cut, the next one where one is silent.
 
 A connected socket takes packets from that upstream only; what is not the answer to the very question is dropped and
 the true one awaited (draft-li-dnsop-response-preprocessing, CVE-2023-29483). Health comes from real queries alone:
-an upstream that failed goes behind the others for a while. One event loop owns everything here.
+an upstream that did not answer goes behind the others for a while. One event loop owns everything here.
 """
 
 import asyncio
@@ -141,14 +141,14 @@ class _Exchange:
         self._server.bad(self._owner.loop.time())
         self.next()
 
-    def _over_tcp(self, timeout: float) -> None:
-        self._task = self._owner.loop.create_task(self._tcp(timeout))
+    def _over_tcp(self, seconds: float) -> None:
+        self._task = self._owner.loop.create_task(self._tcp(seconds))
 
-    async def _tcp(self, timeout: float) -> None:
+    async def _tcp(self, seconds: float) -> None:
         """Asks the same upstream over TCP (RFC 7766 section 5)."""
         packet = None
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(seconds):
                 packet = await exchange_tcp(self._server.address, self._query)
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             self._server.bad(self._owner.loop.time())

@@ -8,7 +8,7 @@ Why it looks as it does: one query has about 1.5 µs here. Names are bound as de
 serve name, hash and spool, the answer is written over the question, nothing is packed per event (DESIGN section 4).
 """
 
-from collections.abc import Callable, Mapping, MutableSequence, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from mmap import mmap
 from typing import Protocol
@@ -29,11 +29,9 @@ OPT_LENGTH = 11
 
 _SLOW = -1
 _PASS = -2
-_TYPES = frozenset(
-    number.to_bytes(2, "big").lower() + b"\x00\x01"
-    for number in (*range(1, 41), *range(42, 66), 257)
-)
-"""Type and class of questions answered here, lower-cased as the question is (65 reads as 97). OPT and meta types: no."""
+_SITE, _WHOLE, _NOTHING = 0, 1, 2
+_TYPES = frozenset(number.to_bytes(2, "big").lower() + b"\x00\x01" for number in (*range(1, 41), *range(42, 66), 257))
+"""Type and class of questions answered here, lower-cased as the question is (65 reads as 97). No OPT, no meta types."""
 
 
 def _headers() -> dict[bytes, tuple[bytes, bytes, bool]]:
@@ -103,32 +101,28 @@ def _verdict(policy: Policy, combo: Combo, at: float) -> int:
     return _SLOW if combo.strip in (STRIP_UP, STRIP_UNKNOWN) else combo.strip
 
 
-Serve = Callable[
-    [mmap, Sequence[int], Sequence[int], MutableSequence[int], list[bytes], list[int], float], list[int]
-]
-"""(buffer, offsets, lengths, answer lengths to set, names, pairs, now) -> indexes of packets left to the engine."""
+Serve = Callable[[mmap, Sequence[int], Sequence[int], list[bytes], list[int], float], tuple[list[int], list[int]]]
+"""(buffer, offsets, lengths, names, pairs, now) -> lengths of the answers, indexes of packets left to the engine.
+
+`names` and `pairs` gather the attempts of the batch for `spool.Writer.attempts`. An answer's length stands at its
+packet's index, 0 for those left.
+"""
 
 
-def make_serve(fast: Fast) -> Serve:
-    """The hot loop over `fast`.
+def make_serve(fast: Fast) -> Serve:  # noqa: C901 - one closure over one loop: split, each part costs a call per packet
+    """The hot loop over `fast`."""
+    table = fast.policy.table
+    headers = {shape: ((denied if fast.nxdomain else plain), opt) for shape, (plain, denied, opt) in SHAPES.items()}
+    mode = {"name": _WHOLE, "site": _SITE}.get(fast.level, _NOTHING)
 
-    `answers` is written at odd indexes (2 i + 1), as an iovec array has its lengths. `names` and `pairs` gather the
-    attempts of the batch for `spool.Writer.attempts`.
-    """
-    policy = fast.policy
-    table = policy.table
-    whole = fast.level == "name"
-    constant = b"\x00" if fast.level in ("category", "counts") else b""
-
-    def serve(  # noqa: C901, PLR0912 - one loop, no calls: each call would cost 4 % (2026-11, bench/)
+    def serve(  # noqa: C901 - no calls inside: each costs 4 % of a query (2026-11, `make bench`)
         buf: mmap,
         offsets: Sequence[int],
         lengths: Sequence[int],
-        answers: MutableSequence[int],
         names: list[bytes],
         pairs: list[int],
         now: float,
-        shapes: dict[bytes, tuple[bytes, bytes, bool]] = SHAPES,
+        headers: dict[bytes, tuple[bytes, bool]] = headers if fast.enabled else {},
         memo: dict[bytes, bytes] = fast.memo,
         digest: Callable[[bytes, int], int] = xxh3_64_intdigest,
         seed: int = table.seed,
@@ -139,98 +133,91 @@ def make_serve(fast: Fast) -> Serve:
         tail: bytes = fast.tail,
         opts: dict[bytes, bytes] = fast.opts,
         types: frozenset[bytes] = _TYPES,
-        enabled: bool = fast.enabled,
         tld_rules: bool = table.tld_rules,
-        nxdomain: bool = fast.nxdomain,
         templates: dict[bytes, Template] = fast.templates,
-        own: Mapping[bytes, OwnRule] = policy.state.own,
-    ) -> list[int]:
-        rest = []
-        index = -1
+        own: Mapping[bytes, OwnRule] = fast.policy.state.own,
+        mode: int = mode,
+        mask: int = COMBO_MASK,
+    ) -> tuple[list[int], list[int]]:
+        rest: list[int] = []
+        sizes: list[int] = []
+        sized, named, paired = sizes.append, names.append, pairs.append
         for offset, length in zip(offsets, lengths):  # noqa: B905 - lengths is the shorter one
-            index += 1
-            packet = buf[offset : offset + length]
-            key = packet[2:]
-            if answer := memo.get(key):
-                length = len(answer) + 2
-                buf[offset + 2 : offset + length] = answer
-                answers[index + index + 1] = length
-                continue
-            shape = shapes.get(packet[2:12])
-            if shape is None or not enabled:
-                rest.append(index)
-                continue
-            plain, denied, opt = shape
-            if opt:
-                after = opts.get(packet[-11:])
-                if after is None:
-                    rest.append(index)
-                    continue
-                low = packet[12:-11].lower()
-            else:
-                after = tail
-                low = packet[12:].lower()
-            name = low[:-4]
-            verdicts = at_owner
-            at = 0
-            try:
-                while True:
-                    hashed = digest(name, seed)
-                    slot = hashed % size
-                    while entry := slots[slot]:
-                        if (entry ^ hashed) <= COMBO_MASK and (strip := verdicts[entry & COMBO_MASK]) != _PASS:
-                            break
-                        slot += 1
-                    else:
-                        label = low[at]
-                        if label > 63 or not label:
-                            strip = _SLOW
-                            break
-                        at += label + 1
-                        verdicts = below
-                        if not tld_rules and not low[at + low[at] + 1]:
-                            strip = _PASS
-                            break
-                        name = low[at:-4]
-                        if name == b"\x00":
-                            strip = _PASS
-                            break
-                        continue
-                    break
-                if own and strip >= 0:
-                    start = 0
-                    while low[start]:
-                        if low[start:-4] in own:
-                            strip = _SLOW
-                        start += low[start] + 1
-            except IndexError:
+            key = buf[offset + 2 : offset + length]
+            answer = memo.get(key)
+            if answer is None:
                 strip = _SLOW
-            if strip < 0 or low[-4:] not in types:
-                template = templates.get(key)
-                if template is None or template.expires <= now:
-                    rest.append(index)
-                    continue
-                memo[key] = answer = template.render(now)
-                length = len(answer) + 2
-                buf[offset + 2 : offset + length] = answer
-                answers[index + index + 1] = length
-                continue
-            end = offset + 12 + len(low)
-            buf[offset + 2 : offset + 12] = denied if nxdomain else plain
-            length = len(after)
-            buf[end : end + length] = after
-            answers[index + index + 1] = end + length - offset
-            pairs += (slot, entry)
-            if constant:
-                names.append(constant + low[-4:])
-            elif whole:
-                names.append(low)
-            elif strip:
-                for _ in range(strip):
-                    at += low[at] + 1
-                names.append(low[at:])
-            else:
-                names.append(low[at:] if at else low)
-        return rest
+                shape = headers.get(key[:10])
+                if shape is not None:
+                    header, opt = shape
+                    if opt:
+                        after = opts.get(key[-OPT_LENGTH:], b"")
+                        question = key[10:-OPT_LENGTH] if after else b"\x00"
+                    else:
+                        after = tail
+                        question = key[10:]
+                    low = question.lower()
+                    name = low[:-4]
+                    verdicts = at_owner
+                    at = 0
+                    try:
+                        while True:
+                            hashed = digest(name, seed)
+                            slot = hashed % size
+                            entry = slots[slot]
+                            while entry:
+                                if (entry ^ hashed) <= mask:
+                                    strip = verdicts[entry & mask]
+                                    if strip != _PASS:
+                                        break
+                                slot += 1
+                                entry = slots[slot]
+                            else:
+                                label = low[at]
+                                if not label or label > 63:
+                                    strip = _SLOW
+                                    break
+                                at += label + 1
+                                if not (tld_rules or low[at + low[at] + 1]):
+                                    strip = _PASS
+                                    break
+                                verdicts = below
+                                name = low[at:-4]
+                                if len(name) < 2:
+                                    strip = _PASS
+                                    break
+                                continue
+                            break
+                        if own and strip >= 0:
+                            start = 0
+                            while low[start]:
+                                if low[start:-4] in own:
+                                    strip = _SLOW
+                                start += low[start] + 1
+                    except IndexError:
+                        strip = _SLOW
+                if strip >= 0 and low[-4:] in types:
+                    paired(slot)
+                    paired(entry)
+                    if not (at or strip or mode):
+                        named(low)
+                    elif mode == _SITE:
+                        for _ in range(strip):
+                            at += low[at] + 1
+                        named(low[at:])
+                    else:
+                        named(low if mode == _WHOLE else b"\x00" + low[-4:])
+                    answer = header + question + after
+                else:
+                    template = templates.get(key)
+                    if template is None or template.expires <= now:
+                        rest.append(len(sizes))
+                        sized(0)
+                        continue
+                    memo[key] = answer = template.render(now)
+            length = len(answer) + 2
+            buf[offset + 2 : offset + length] = answer
+            sized(length)
+        return sizes, rest
 
     return serve

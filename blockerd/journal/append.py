@@ -9,17 +9,18 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from blockerd.journal.intake import Chunk, Confirm, Confirmed, Intake, Names, feed_all, meta_in, whole_records
+from blockerd.journal.decode import Chunk, meta_in, whole_records
+from blockerd.journal.intake import Confirm, Confirmed, Intake, Names, feed_all
 from blockerd.journal.lookup import Lookup
 from blockerd.journal.merge import Marks, Merger, Origin
+from blockerd.journal.outcome import Drained, DrainState, given_up
 from blockerd.journal.schema import open_writer
 from blockerd.journal.spool import Level, Meta, segments
 
@@ -29,35 +30,6 @@ BATCH = 20_000
 _QUIET_US = 10_000_000
 _DONE_KEPT = 1000
 _PARTS = re.compile(r"^(?P<process>[a-z]+)-(?P<start>\d+)-(?P<n>\d+)\.seg$")
-
-
-class DrainState(StrEnum):
-    """How a drain ended; in all but OK the spool still holds what is not stored."""
-
-    OK = "ok"
-    LOCKED = "locked"
-    FULL = "full"
-    UNWRITABLE = "unwritable"
-    DAMAGED = "damaged"
-
-
-@dataclass(frozen=True, slots=True)
-class Drained:
-    """What one drain did: `questions` stored, `bad` records that could not be read, `torn` bytes given up.
-
-    `message` is one line for people, "" where there is nothing to say.
-    """
-
-    state: DrainState = DrainState.OK
-    questions: int = 0
-    bad: int = 0
-    torn: int = 0
-    message: str = ""
-
-    def plus(self, part: "Drained") -> "Drained":
-        """Both together, with the state of this one."""
-        questions, bad, torn = self.questions + part.questions, self.bad + part.bad, self.torn + part.torn
-        return replace(self, questions=questions, bad=bad, torn=torn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +92,10 @@ class Journal:
                 while not stop() and (part := self._part(db, segment)) is not None:
                     total = total.plus(part)
         except apsw.Error as error:
-            return replace(total, **self._give_up(error))
+            given = given_up(self.path, total, error)
+            if given.state == DrainState.DAMAGED:
+                self.close()  # a file that gave an I/O error is checked before it is written again
+            return given
         return total
 
     def close(self) -> None:
@@ -233,33 +208,6 @@ class Journal:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
-
-    def _give_up(self, error: apsw.Error) -> dict[str, Any]:
-        """State and message for `error`; a file that gave an I/O error is not written again before it was checked."""
-        state = _state_of(error)
-        if state == DrainState.DAMAGED:
-            self.close()
-        return {"state": state, "message": f"{self.path}: {_ADVICE[state]} ({error})"}
-
-
-_ADVICE = {
-    DrainState.LOCKED: "another program holds it: close that program; attempts wait in the spool",
-    DrainState.FULL: "the disk is full: free some space; attempts wait in the spool",
-    DrainState.UNWRITABLE: "cannot be written: give it to the user who runs blockerd; attempts wait in the spool",
-    DrainState.DAMAGED: "reading or writing it went wrong: look at the disk; attempts wait in the spool",
-}
-
-
-def _state_of(error: apsw.Error) -> DrainState:
-    if isinstance(error, apsw.BusyError | apsw.LockedError):
-        return DrainState.LOCKED
-    if isinstance(error, apsw.FullError):
-        return DrainState.FULL
-    if isinstance(error, apsw.ReadOnlyError | apsw.CantOpenError | apsw.PermissionsError):
-        return DrainState.UNWRITABLE
-    if isinstance(error, apsw.IOError | apsw.CorruptError | apsw.NotADBError):
-        return DrainState.DAMAGED
-    raise error
 
 
 def _segments(folder: Path, now_us: int) -> list[_Segment]:

@@ -1,21 +1,18 @@
 """From spool records to attempts, spans and events, cut to the privacy level. Touches no file and no database.
 
 What a record holds is trusted to be whole (its CRC was checked) but not to make sense: one that cannot be read is
-counted in `bad` and adds nothing. Called by `journal.append` and `journal.read`, which so merge alike;
-`spool.raw_attempts` is the plain reading of the same bytes that tests compare with.
+counted in `bad` and adds nothing. Called by `journal.append` and `journal.read`, which so merge alike.
 """
 
-import ipaddress
 import json
-import zlib
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
+from blockerd.journal.decode import Chunk, clients, wire_names
 from blockerd.journal.merge import UNCONFIRMED, Marks, Merger, Origin, Question
-from blockerd.journal.spool import COMBO_BITS, HEAD, From, Level, Meta, RawAttempt, Record, RecordKind, raw_attempts
+from blockerd.journal.spool import COMBO_BITS, Level, Meta, RawAttempt, Record, RecordKind, raw_attempts
 from blockerd.model import Action, Channel, Kind
 from blockerd.policy.name import ROOT, site_of, to_text
 
@@ -25,41 +22,7 @@ Confirm = Callable[[Sequence[RawAttempt]], Sequence[bool]]
 _COMBO = (1 << COMBO_BITS) - 1
 _PLAIN = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
 _REMEMBERED = 65536
-_KINDS = frozenset(int(kind) for kind in RecordKind)
-_WIDTH = {From.ADDRESSES4: 4, From.ADDRESSES6: 16}
 _LATEST = 1 << 62
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """What one read of a segment gave: whole records, where they end, and the bytes behind that are no record."""
-
-    records: tuple[Record, ...]
-    end: int
-    rest: int
-
-
-def whole_records(data: bytes, offset: int, limit: int) -> Chunk:
-    """The whole records of `data`, which begins at `offset` of its segment, until `limit` questions are reached.
-
-    Records of a kind that this program does not know are passed over as if they were bad EVENTs.
-    """
-    found: list[Record] = []
-    at = questions = 0
-    view = memoryview(data)
-    while at + HEAD.size <= len(data) and questions < limit:
-        crc, length, time_us, count, kind, flags = HEAD.unpack_from(data, at)
-        end = at + HEAD.size + length
-        if end > len(data) or zlib.crc32(view[at + 4 : end]) != crc:
-            break
-        payload = data[at + HEAD.size : end]
-        known = kind in _KINDS
-        if not known:
-            kind, payload = RecordKind.EVENT, b""
-        found.append(Record(offset + at, offset + end, time_us, count, RecordKind(kind), flags, payload))
-        questions += max(1, count)
-        at = end
-    return Chunk(tuple(found), offset + at, len(data) - at)
 
 
 class Names:
@@ -120,7 +83,8 @@ class _Taken:
 class Intake:
     """Takes records in order; leaves rows in `merger` (after `settle`), spans in `marks`, the rest in `events`.
 
-    `events` are (Unix µs, kind, JSON); `intern` gives the number of an origin. `questions` counts what was taken, `bad` what could not be read.
+    `events` are (Unix µs, kind, JSON); `intern` gives the number of an origin; `questions` counts what was taken,
+    `bad` what could not be read.
     """
 
     def __init__(
@@ -176,10 +140,10 @@ class Intake:
         if meta is None:
             raise ValueError("no META before it")
         numbers = array("Q", record.payload[: 16 * record.count])
-        names = _wire_names(record)
+        names = wire_names(record)
         combos = [entry & _COMBO for entry in numbers[1::2]]
-        clients = _clients(record)
-        origins = [self._origin(meta, combo, client, process) for combo, client in zip(combos, clients, strict=True)]
+        asked_by = clients(record)
+        origins = [self._origin(meta, combo, client, process) for combo, client in zip(combos, asked_by, strict=True)]
         return _Taken(names, numbers[0::2], origins)
 
     def _take(self, record: Record, meta: Meta, taken: _Taken) -> None:
@@ -254,45 +218,6 @@ def feed_all(intake: Intake, chunk: Chunk, meta: Meta | None, meta_at: int, proc
             intake.feed(record, meta, process)
     intake.settle()
     return meta, meta_at
-
-
-def meta_in(data: bytes) -> Meta | None:
-    """The META whose record begins at the start of `data`, None where there is none that can be read."""
-    records = whole_records(data, 0, 1).records
-    if not records or records[0].kind != RecordKind.META:
-        return None
-    try:
-        return Meta.from_json(records[0].payload)
-    except (ValueError, TypeError, LookupError):
-        return None
-
-
-def _wire_names(record: Record) -> list[bytes]:
-    """The names of an ATTEMPTS record; raises ValueError or IndexError where its lengths do not add up."""
-    payload, names, at = record.payload, [], 16 * record.count
-    for _ in range(record.count):
-        end = at
-        while step := payload[end]:
-            end += 1 + step
-        end += 1
-        names.append(payload[at:end])
-        at = end + 4
-    if at + _WIDTH.get(From(record.flags), 0) * record.count != len(payload):
-        raise ValueError("length")
-    return names
-
-
-def _clients(record: Record) -> list[str]:
-    width = _WIDTH.get(From(record.flags), 0)
-    if not width:
-        return ["::1" if record.flags == From.LOOPBACK6 else "127.0.0.1"] * record.count
-    begin = len(record.payload) - width * record.count
-    return [_address(record.payload[at : at + width]) for at in range(begin, len(record.payload), width)]
-
-
-@lru_cache(4096)
-def _address(packed: bytes) -> str:
-    return str(ipaddress.ip_address(packed))
 
 
 def _labels(wire: bytes) -> list[bytes]:

@@ -4,6 +4,7 @@ Called by `journal.append` inside its transactions and by `journal.read` inside 
 """
 
 import json
+from typing import Any
 
 import apsw
 
@@ -61,16 +62,10 @@ class Lookup:
         return {Origin(*row[:8]): row[8] for row in rows}
 
 
-def to_row(got: tuple[object, ...]) -> Row:
+def to_row(got: tuple[Any, ...]) -> Row:
     """The attempt in a result row of ATTEMPT_COLUMNS."""
     key, first, last, site, origin, count, names, more = got
-    assert isinstance(key, int)
-    assert isinstance(first, int)
-    assert isinstance(last, int)
-    assert isinstance(origin, int)
-    assert isinstance(count, int)
-    assert isinstance(more, int)
-    return Row(key, first, last, str(site), origin, count, str(names).split(), more, count)
+    return Row(key, first, last, site, origin, count, names.split(), more, count)
 
 
 def to_attempt(row: Row, origin: Origin) -> Attempt:

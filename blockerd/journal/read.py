@@ -10,12 +10,15 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from io import FileIO
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import apsw
 
-from blockerd.journal.intake import Intake, Names, feed_all, meta_in, whole_records
+from blockerd.journal.decode import meta_in, whole_records
+from blockerd.journal.intake import Intake, Names, feed_all
 from blockerd.journal.lookup import ATTEMPT_COLUMNS, Lookup, to_attempt, to_row
 from blockerd.journal.merge import UNCONFIRMED, Marks, Merger, Origin, Row, Span
 from blockerd.journal.schema import JournalError, connect
@@ -26,8 +29,12 @@ from blockerd.report.summarise import Facts, Stretch, Tally
 _EVER = 1 << 62
 _PAGE = 5000
 _BATCH = 20_000
-_RANGE = f"first_us >= ? AND first_us < ? AND id <= ? AND +origin NOT IN (SELECT id FROM origins WHERE kind = '{UNCONFIRMED}')"
-_ONWARD = f"SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE (first_us, id) > (?, ?) AND {_RANGE} ORDER BY first_us, id LIMIT {_PAGE}"
+_SHOWN = f"+origin NOT IN (SELECT id FROM origins WHERE kind = '{UNCONFIRMED}')"
+_RANGE = f"first_us >= ? AND first_us < ? AND id <= ? AND {_SHOWN}"
+_ONWARD = (
+    f"SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE (first_us, id) > (?, ?) AND {_RANGE}"
+    f" ORDER BY first_us, id LIMIT {_PAGE}"
+)
 _NEWEST = f"SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE {_RANGE} ORDER BY first_us DESC, id DESC LIMIT ?"
 _COUNTS = f"SELECT origin, count(*), sum(count) FROM attempts WHERE {_RANGE} GROUP BY origin"
 
@@ -69,7 +76,7 @@ class View:
     def attempts(
         self, since: int | None = None, until: int | None = None, limit: int | None = None
     ) -> Iterator[Attempt]:
-        """Attempts that began at or after `since` and before `until` (Unix µs), oldest first; the newest `limit` of them.
+        """Attempts that began from `since` up to, not at, `until` (Unix µs), oldest first; the newest `limit` of them.
 
         Raises:
             JournalError: the journal became unreadable.
@@ -89,7 +96,7 @@ class View:
     def tallies(self, bounds: Sequence[int]) -> list[Tally]:
         """Attempts by category and kind that began between each two neighbours of `bounds` (ascending Unix µs)."""
         found: list[Tally] = []
-        for bucket, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
+        for bucket, (start, end) in enumerate(pairwise(bounds)):
             sums: dict[tuple[str, str], list[int]] = {}
             for number, attempts, questions in self._sums(start, end):
                 origin = self._origins[number]
@@ -124,9 +131,7 @@ class View:
         }
         for path, file in waiting:
             _take(intake, path, file, *stored.get(path.name, (0, -1)))
-        self._newest = next(
-            (int(got[0]) for got in self._rows("SELECT max(id) FROM attempts") if got[0] is not None), -1
-        )
+        self._newest = next((got[0] for got in self._rows("SELECT max(id) FROM attempts") if got[0] is not None), -1)
         if db is not None:
             db.execute("COMMIT")
         self._origins = {number: origin for origin, number in numbers.items()}
@@ -134,7 +139,7 @@ class View:
         self._changed = {row.key: row for row in merger.rows if row.key is not None}
         self._spans, self._events = marks.spans, intake.events
 
-    def _rows(self, sql: str, *values: int | str) -> list[tuple[object, ...]]:
+    def _rows(self, sql: str, *values: int | str) -> list[tuple[Any, ...]]:
         """All result rows at once, so that no statement stays open."""
         if self._db is None:
             return []
@@ -155,8 +160,7 @@ class View:
 
     def _sums(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:
         """(origin, attempts, questions) that began from `start` up to `end`; an origin may come several times."""
-        for origin, attempts, questions in self._rows(_COUNTS, start, end, self._newest):
-            yield int(str(origin)), int(str(attempts)), int(str(questions))
+        yield from self._rows(_COUNTS, start, end, self._newest)
         for row in (*self._new, *self._changed.values()):
             if start <= row.first < end:
                 yield row.origin, int(row.key is None), row.count - row.before
@@ -164,24 +168,22 @@ class View:
     def _stored_spans(self) -> list[Span]:
         changed = {span.key for span in self._spans}
         rows = self._rows("SELECT id, process, boot, first_us, last_us, ended FROM spans ORDER BY id")
-        stored = [
-            Span(int(str(key)), str(process), str(boot), int(str(first)), int(str(last)), bool(ended))
-            for key, process, boot, first, last, ended in rows
-        ]
+        stored = [Span(*row) for row in rows]
         return [span for span in stored if span.key not in changed] + self._spans
 
     def _ends(self) -> list[int]:
         sql = (
-            "SELECT (SELECT min(first_us) FROM attempts), (SELECT last_us FROM attempts ORDER BY first_us DESC LIMIT 1),"
+            "SELECT (SELECT min(first_us) FROM attempts),"
+            " (SELECT last_us FROM attempts ORDER BY first_us DESC LIMIT 1),"
             " (SELECT min(first_us) FROM spans), (SELECT max(last_us) FROM spans)"
         )
-        ends = [int(str(end)) for got in self._rows(sql) for end in got if end is not None]
+        ends = [end for got in self._rows(sql) for end in got if end is not None]
         ends += [end for row in self._new for end in (row.first, row.last)]
         return ends + [end for span in self._spans for end in (span.first, span.last)]
 
     def _lost(self, since: int, until: int) -> int:
         sql = "SELECT payload FROM events WHERE kind = 'lost' AND at_us >= ? AND at_us < ?"
-        payloads = [str(got[0]) for got in self._rows(sql, since, until)]
+        payloads = [got[0] for got in self._rows(sql, since, until)]
         payloads += [payload for at, kind, payload in self._events if kind == "lost" and since <= at < until]
         counts = [json.loads(payload).get("count") for payload in payloads]
         return sum(count for count in counts if isinstance(count, int))

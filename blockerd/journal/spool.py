@@ -48,7 +48,7 @@ class RecordKind(IntEnum):
     META = 1
     """JSON: what is needed to read the ATTEMPTS that follow in this segment (`Meta`)."""
     ATTEMPTS = 2
-    """`count` pairs (slot, table entry) as little-endian u64, then as many wire names each followed by type and class."""
+    """`count` pairs (slot, table entry) as u64, little-endian, then as many wire names, each with type and class behind."""
     EVENT = 3
     """JSON object with a key `kind`: "attempt" (all fields written out), "change", "notice", "coverage", "lost"."""
 
@@ -109,7 +109,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class RawAttempt:
-    """One refused question: Unix µs, table slot of the rule, name (wire form, cut to the level), type, and what it hit."""
+    """One refused question: Unix µs, slot of the rule, name (wire form, cut to the level), type, and what it hit."""
 
     time: int
     slot: int
@@ -285,7 +285,9 @@ def raw_attempts(record: Record, meta: Meta) -> Iterator[RawAttempt]:
         client = _client(record, addresses + width * index, width)
         qtype = _qtype(record.payload[end : end + 2])
         name = record.payload[at:end]
-        yield RawAttempt(record.time, numbers[2 * index], name, qtype, source, title, category, kind, meta.action, client)
+        yield RawAttempt(
+            record.time, numbers[2 * index], name, qtype, source, title, category, kind, meta.action, client
+        )
         at = end + 4
 
 

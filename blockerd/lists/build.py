@@ -113,7 +113,9 @@ def _inputs(settings: Settings, guard: Protected) -> tuple[str, list[ListSource]
     digest = hashlib.sha256(f"{blockerd.__version__} {snapshot.VERSION} {guard.digest}".encode())
     sources = list(list_sources(settings))
     for source in sources:
-        digest.update(repr((source.id, source.category, source.format, source.scope, source.trust, source.own)).encode())
+        digest.update(
+            repr((source.id, source.category, source.format, source.scope, source.trust, source.own)).encode()
+        )
         digest.update(_file_digest(source).encode())
     return digest.hexdigest(), sources
 

@@ -24,9 +24,8 @@ _HEAD = 16384
 _HEAD_LINES = 60
 _MAGIC = (b"\x1f\x8b", b"PK\x03\x04", b"%PDF", b"\x7fELF", b"\x89PNG", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 _CONTROL = bytes(n for n in range(32) if n not in b"\t\n\v\f\r\x1a") + b"\x7f"
-_ZONE = re.compile(
-    r"\$(?:ttl|origin)\s|\S*\s+(?:\d+\w?\s+)?(?:in\s+)?soa\s|\S+\s+(?:\d+\w?\s+)?(?:in\s+)?cname\s+(?:\*?\.|rpz-)"
-)
+_ZONE = re.compile(r"\$(?:ttl|origin)\s|\S*\s+(?:\d+\w?\s+)?(?:in\s+)?soa\s")
+_POLICY = re.compile(r"\S+\s+(?:\d+\w?\s+)?(?:in\s+)?cname\s+(?:\*?\.|rpz-)")
 _UNBOUND = re.compile(r"server:|local-zone:|local-data:")
 _DNSMASQ = re.compile(r"-{0,2}(?:local|server|address)=/")
 _MAJORITY = 0.75
@@ -109,7 +108,7 @@ def _detected(data: bytes) -> str:
     said = [text for text in texts if not is_comment(text.strip(), "rpz")][:_HEAD_LINES]
     if any(_ZONE.match(text) for text in said):
         return "rpz"
-    for format_, pattern in (("unbound", _UNBOUND), ("dnsmasq", _DNSMASQ)):
+    for format_, pattern in (("rpz", _POLICY), ("unbound", _UNBOUND), ("dnsmasq", _DNSMASQ)):
         if sum(pattern.match(text.lstrip()) is not None for text in said) * 2 > len(said):
             return format_
     return "auto"
@@ -120,19 +119,19 @@ def _read(source: _Source) -> None:
     if source.format == "rpz":
         zone = ZoneReader(taker)
         fast_zone = FastZoneReader(taker, zone)
-        for number, lines in blocks(source.data):
-            fast_zone.read(number, lines)
+        for number, run in blocks(source.data):
+            fast_zone.read(number, run)
             taker.flush()
         zone.finish()
         return
     unbound = UnboundReader(taker)
     slow, quick = _slow_path(source, unbound)
     fast = FastReader(taker, source.format, slow)
-    for number, lines in blocks(source.data):
+    for number, run in blocks(source.data):
         if quick:
-            fast.read(number, lines)
+            fast.read(number, run)
         else:
-            for at, line in enumerate(lines, number):
+            for at, line in enumerate(run.split(b"\n"), number):
                 slow(at, line)
         if source.format != "unbound":
             taker.flush()

@@ -8,6 +8,7 @@ turned into wire form by a few calls on the whole block; any line that differs, 
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from blockerd.lists.formats_base import Taker
 from blockerd.lists.formats_lines import LOCAL_NAMES
@@ -21,6 +22,7 @@ BLOCK = 1 << 18
 SlowPath = Callable[[int, bytes], None]
 
 _ALLOWED = b"abcdefghijklmnopqrstuvwxyz0123456789-_.\n"
+_NOT_DOTS = b"abcdefghijklmnopqrstuvwxyz0123456789-_"
 _DIGITS = frozenset(b"0123456789")
 _LENGTH = [bytes((n,)) for n in range(64)]
 _NAME = re.compile(rb"(?:[a-z0-9_-]{1,63}\.)+[a-z0-9_-]{0,62}[a-z_-]")
@@ -57,18 +59,20 @@ class _Shape:
     suffix: bytes
 
 
-def blocks(data: bytes) -> Iterator[tuple[int, list[bytes]]]:
-    """The lines of `data` (ended by LF) in runs of about BLOCK octets, each with the number of its first line."""
+def blocks(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """`data` (lines ended by LF) in runs of whole lines of about BLOCK octets, each with the number of its first line.
+
+    The last line end of a run is cut off.
+    """
     number, at, end = 1, 0, len(data)
     while at < end:
-        stop = data.rfind(b"\n", at, at + BLOCK) + 1 if at + BLOCK < end else end
-        if stop <= at:
-            stop = data.find(b"\n", at + BLOCK) + 1 or end
-        lines = data[at:stop].split(b"\n")
-        if data[stop - 1] == 10:
-            lines.pop()
-        yield number, lines
-        number, at = number + len(lines), stop
+        stop = data.rfind(b"\n", at, at + BLOCK) if at + BLOCK < end else end - data.endswith(b"\n")
+        if stop < at:
+            stop = data.find(b"\n", at + BLOCK)
+            stop = end if stop < 0 else stop
+        run = data[at:stop]
+        yield number, run
+        number, at = number + run.count(b"\n") + 1, stop + 1
 
 
 class FastReader:
@@ -77,13 +81,14 @@ class FastReader:
     def __init__(self, taker: Taker, format_: str, slow: SlowPath) -> None:
         self._taker = taker
         self._kinds = _KINDS[format_]
-        self._kind = format_ if format_ in ("squidguard",) else ""
+        self._kind = "squidguard" if format_ == "squidguard" else ""
         self._slow = slow
         self._shape = _Shape("", b"", b"")
 
-    def read(self, number: int, lines: list[bytes]) -> None:
+    def read(self, number: int, run: bytes) -> None:
         """Reads one block; `number` is the line number of its first line."""
-        bodies = self._bodies(lines)
+        lines = run.split(b"\n")
+        bodies = self._bodies(run, lines)
         if bodies is None:
             for at, line in enumerate(lines, number):
                 self._slow(at, line)
@@ -105,40 +110,55 @@ class FastReader:
                 out.lines.append(number + at)
         self._taker.saw(self._kind or self._shape.kind, taken)
 
-    def _bodies(self, lines: list[bytes]) -> list[bytes] | None:
-        """What stands between the common beginning and end of each line, b"" where a line has not got them."""
-        found = self._strip(lines) if self._shape.kind else None
+    def _bodies(self, run: bytes, lines: list[bytes]) -> bytes | None:
+        """What stands between the common beginning and end of each line, a line each; empty where a line differs."""
+        found = self._strip(run, lines) if self._shape.kind else None
         if found is None and self._guess(lines):
-            found = self._strip(lines)
+            found = self._strip(run, lines)
         return found
 
     def _guess(self, lines: list[bytes]) -> bool:
-        for line in (lines[-1], lines[len(lines) // 2]):
+        for line in (lines[-1].partition(b" #")[0].rstrip(), lines[len(lines) // 2]):
             for kind, pattern in _SHAPES:
                 if kind in self._kinds and (found := pattern.fullmatch(line)):
                     self._shape = _Shape(kind, found[1], found[2])
                     return True
         return False
 
-    def _strip(self, lines: list[bytes]) -> list[bytes] | None:
+    def _strip(self, run: bytes, lines: list[bytes]) -> bytes | None:
         """The bodies by the present shape, lower case; None where fewer than half of the lines have it."""
         prefix, suffix, kind = self._shape.prefix, self._shape.suffix, self._shape.kind
+        if kind in _PLAIN and b" #" in run:
+            lines = [x.partition(b" #")[0].rstrip() if b"#" in x else x for x in lines]
+            run = b"\n".join(lines)
         if prefix or suffix:
-            start, cut = len(prefix), len(suffix)
-            end = -cut if cut else None
-            bodies = [x[start:end] if x.startswith(prefix) and x.endswith(suffix) else b"" for x in lines]
-        else:
-            bodies = lines
+            run = _peeled(run, lines, prefix, suffix)
         if kind == "regex":
-            bodies = [x.replace(b"\\.", b".") if x.count(b".") == x.count(b"\\.") else b"" for x in bodies]
-        if bodies.count(b"") * 2 > len(bodies):
-            return None
-        return b"\n".join(bodies).lower().split(b"\n")
+            bodies = run.split(b"\n")
+            run = b"\n".join([x.replace(b"\\.", b".") if x.count(b".") == x.count(b"\\.") else b"" for x in bodies])
+        empty = run.count(b"\n\n") if b"\n\n" in run else 0
+        return None if empty * 2 > len(lines) else run.lower()
 
 
-def wire_names(bodies: list[bytes]) -> list[bytes | None]:
-    """Canonical wire form of lower-case names; None for what is no name at first sight or needs a second look."""
-    if _all_names(bodies):
+def _peeled(run: bytes, lines: list[bytes], prefix: bytes, suffix: bytes) -> bytes:
+    """`run` without the beginning and end of each line; a line that lacks one of them becomes empty."""
+    first, last = b"\n" + prefix, suffix + b"\n"
+    framed = b"\n" + run + b"\n"
+    if framed.count(first) == len(lines) and (not suffix or framed.count(last) == len(lines)):
+        # Only whole lines are left in between, so that begin and end of each line can go in two calls.
+        bare = framed.replace(first, b"\n")
+        return (bare.replace(last, b"\n") if suffix else bare)[1:-1]
+    start, end = len(prefix), -len(suffix) or None
+    return b"\n".join([x[start:end] if x.startswith(prefix) and x.endswith(suffix) else b"" for x in lines])
+
+
+def wire_names(text: bytes) -> list[bytes | None]:
+    """Canonical wire form of lower-case names, one a line; None for what is none at first sight or needs a second look.
+
+    Needing a second look are public suffixes, single labels, local names, and what ends in a digit as addresses do.
+    """
+    bodies = text.split(b"\n")
+    if _all_names(text, bodies):
         wires: list[bytes | None] = [*_convert(bodies)]
     else:
         good = [len(x) <= _MAX_TEXT and _NAME.fullmatch(x) is not None for x in bodies]
@@ -147,16 +167,21 @@ def wire_names(bodies: list[bytes]) -> list[bytes | None]:
     return _without_special(wires)
 
 
-def _all_names(bodies: list[bytes]) -> bool:
-    """True if every body is a name of two labels or more that does not end in a digit (as addresses do)."""
-    text = b"\n".join(bodies)
-    if text.translate(None, _ALLOWED) or b".." in text or b"\n." in text or b".\n" in text:
+def _all_names(text: bytes, bodies: list[bytes]) -> bool:
+    """True if every body is a name of two labels or more that does not end in a digit."""
+    if text.translate(None, _ALLOWED):
         return False
-    if text[:1] in (b".", b"") or text[-1:] == b"." or max(map(len, bodies)) > _MAX_TEXT:
+    dots = b"\n" + text.translate(None, _NOT_DOTS) + b"\n"
+    framed = b"\n" + text + b"\n"
+    if b"\n\n" in dots or b".." in text or b"\n." in framed or b".\n" in framed:
         return False
-    if any([b"." not in x for x in bodies]) or not _DIGITS.isdisjoint({x[-1] for x in bodies}):  # noqa: C419 - faster
-        return False
-    return max(map(len, text.replace(b"\n", b".").split(b"."))) < len(_LENGTH)
+    return (
+        max(map(len, bodies)) <= _MAX_TEXT
+        and _DIGITS.isdisjoint({x[-1] for x in bodies})
+        and (
+            max(map(len, bodies)) < len(_LENGTH) or max(map(len, text.replace(b"\n", b".").split(b"."))) < len(_LENGTH)
+        )
+    )
 
 
 def _convert(names: list[bytes]) -> list[bytes]:
@@ -169,17 +194,16 @@ def _convert(names: list[bytes]) -> list[bytes]:
 
 
 def _without_special(wires: list[bytes | None]) -> list[bytes | None]:
-    suffixes, parents = special_names()
-    if (
-        suffixes.isdisjoint(wires)
-        and _LOCAL.isdisjoint(wires)
-        and parents.isdisjoint([wire and wire[wire[0] + 1 :] for wire in wires])
-    ):
+    suffixes, parents = _special()
+    if suffixes.isdisjoint(wires) and parents.isdisjoint([wire and wire[wire[0] + 1 :] for wire in wires]):
         return wires
-    return [
-        None if wire in suffixes or wire in _LOCAL or (wire and wire[wire[0] + 1 :] in parents) else wire
-        for wire in wires
-    ]
+    return [None if wire in suffixes or (wire and wire[wire[0] + 1 :] in parents) else wire for wire in wires]
+
+
+@lru_cache(1)
+def _special() -> tuple[frozenset[bytes], frozenset[bytes]]:
+    names, parents = special_names()
+    return names | _LOCAL, parents
 
 
 class FastZoneReader:
@@ -191,8 +215,9 @@ class FastZoneReader:
         self._taker = taker
         self._zone = zone
 
-    def read(self, number: int, lines: list[bytes]) -> None:
+    def read(self, number: int, run: bytes) -> None:
         """Reads one block; `number` is the line number of its first line."""
+        lines = run.split(b"\n")
         first = self._first(lines)
         last = len(lines) - (len(lines) - first) % 2
         for at in range(first):
@@ -228,4 +253,4 @@ class FastZoneReader:
         owners = fold_pairs(text.split(b"\n"))
         if not owners or any([x.endswith(TRIGGERS) for x in owners]):  # noqa: C419 - faster
             return None
-        return wire_names(owners)
+        return wire_names(b"\n".join(owners))

@@ -166,6 +166,8 @@ class LineReader:
         try:
             if ";" in text:
                 raise BadRule("an expression with conditions behind `;` is not supported")
+            if text.startswith(("||", "@@", "*")) or len(text.split()) > 1:
+                raise BadRule("no expression: a line of another format")
             shape = read_regex(text)
         except BadRule as error:
             self._taker.issue(line, text, str(error))

@@ -7,6 +7,7 @@ other refuses the rule, for a rule without its condition would cover more than i
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from blockerd.lists.formats_base import address_of, is_sink, list_name, record_of
 from blockerd.model import Action
@@ -20,12 +21,14 @@ QTYPES = {
 """Question types by name (IANA DNS parameters), those that rules name."""
 
 _WHOLE_SITE = frozenset(("doc", "document", "all"))
-_BROWSER_WORDS = """1p 3p app badheader cname content cookie csp css ctag client domain elemhide ehide empty extension first-party
+_BROWSER_WORDS = """
+    1p 3p app badheader cname content cookie csp css ctag client domain elemhide ehide empty extension first-party
     font frame from genericblock generichide ghide header hls image inline-font inline-script ipaddress jsinject
     jsonprune match-case media method mp4 network object object-subrequest other permissions ping popunder popup
     redirect redirect-rule referrerpolicy removeheader removeparam replace script shide specifichide stealth
     strict1p strict3p strict-first-party strict-third-party stylesheet subdocument third-party to urlblock
-    urltransform webrtc websocket xhr xmlhttprequest xmlprune"""
+    urltransform webrtc websocket xhr xmlhttprequest xmlprune
+"""
 _BROWSER = frozenset(_BROWSER_WORDS.split())
 _REFUSED = frozenset(("NXDOMAIN", "REFUSED", "SERVFAIL"))
 _COMMA = re.compile(r"(?<!\\),")
@@ -61,6 +64,7 @@ def split_options(text: str) -> list[str]:
     return [part.replace("\\,", ",").strip() for part in _COMMA.split(text)]
 
 
+@lru_cache(1024)  # a list uses the same few modifiers in thousands of rules
 def read_options(text: str) -> Options:
     """The modifiers of `text`, which is what follows `$`.
 

@@ -20,6 +20,8 @@ TRIGGERS = (b"rpz-ip", b"rpz-client-ip", b"rpz-nsip", b"rpz-nsdname")
 
 _TTL = re.compile(r"\d[\dsmhdw]*", re.IGNORECASE)
 _SKIPPED = frozenset(("SOA", "NS", "DNAME", "RRSIG", "NSEC", "NSEC3", "DNSKEY", "DS", "NSEC3PARAM"))
+_MAX_OPEN = 20
+"""Lines that one record may take: an SOA has seven numbers and names, and one of them a line."""
 _Half = tuple[bytes, bool, Action]
 
 
@@ -32,6 +34,7 @@ class ZoneReader:
         self._origin = ""
         self._owner = ""
         self._depth = 0
+        self._open_lines = 0
         self._halves: dict[_Half, Rule] = {}
 
     @property
@@ -66,6 +69,10 @@ class ZoneReader:
         elif not self._depth:
             self._soa(text.split()[0])
         self._depth = max(0, self._depth + text.count("(") - text.count(")"))
+        self._open_lines = self._open_lines + 1 if self._depth else 0
+        if self._open_lines > _MAX_OPEN:
+            self._taker.issue(line, whole, "a parenthesis that is never closed")
+            self._depth = self._open_lines = 0
 
     def _directive(self, line: int, text: str) -> None:
         words = text.split()

@@ -18,7 +18,7 @@ from blockerd.settings import Settings
 
 _HEADERS = {
     "allow": "# Names that stay open, one a line; `*.site.test` for below only. Live within a second.\n",
-    "block": "# Names that are blocked, one a line, optionally with a category: `site.test chat`. Live within a second.\n",
+    "block": "# Names that are blocked, one a line, perhaps with a category: `site.test chat`. Live within a second.\n",
 }
 
 
@@ -49,7 +49,11 @@ def change(settings: Settings, verb: str, name: str, category: str, clock_us: Ca
 
 
 def _apply(
-    settings: Settings, change_: Change, before: dict[str, list[str]], after: dict[str, list[str]], clock_us: Callable[[], int]
+    settings: Settings,
+    change_: Change,
+    before: dict[str, list[str]],
+    after: dict[str, list[str]],
+    clock_us: Callable[[], int],
 ) -> str:
     """Writes the files and the state through the one road for changes; what the terminal says."""
 

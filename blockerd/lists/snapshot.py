@@ -13,11 +13,10 @@ import json
 import mmap
 import os
 import struct
-from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128
 
@@ -25,10 +24,15 @@ from blockerd.model import Action
 from blockerd.policy.match import Combo, Patterns, Source, Table
 from blockerd.policy.rule import Rule, Scope
 
+if TYPE_CHECKING:
+    from array import array
+
+    Numbers = array[int]
+
 MAGIC = b"BLKRSNAP"
 VERSION = 1
 HEADER = struct.Struct("<8sIIQQQ16s32s")
-"""Magic, version, length of meta, total size, seed, generation, XXH3-128 of all that follows, rules digest (SHA-256)."""
+"""Magic, version, length of meta, total size, seed, generation, XXH3-128 of what follows, rules digest (SHA-256)."""
 
 PARTS = ("slots", "rule_of", "lines", "marks", "names")
 _ALIGN = 65536
@@ -56,10 +60,10 @@ class Content:
 
     size: int
     seed: int
-    slots: "array[int]"
-    rule_of: "array[int]"
-    lines: "array[int]"
-    marks: "array[int]"
+    slots: "Numbers"
+    rule_of: "Numbers"
+    lines: "Numbers"
+    marks: "Numbers"
     names: bytes
     combos: Sequence[Combo]
     sources: Sequence[Source]
@@ -175,7 +179,7 @@ def _combo(got: Sequence[Any]) -> Combo:
     return Combo(source, category, Scope(scope), *rest)
 
 
-def _chunks(fd: int, offset: int, total: int) -> Any:
+def _chunks(fd: int, offset: int, total: int) -> Iterator[bytes]:
     while offset < total:
         chunk = os.pread(fd, min(_CHUNK, total - offset), offset)
         if not chunk:

@@ -64,9 +64,7 @@ def _allows(parsed: Parsed) -> bool:
 class _Fill:
     """One filling of the table; its attributes are the parts that `Content` takes."""
 
-    def __init__(
-        self, guard: Protected, seed: int, names: int, lists: list[tuple[ListSource, Parsed]]
-    ) -> None:
+    def __init__(self, guard: Protected, seed: int, names: int, lists: list[tuple[ListSource, Parsed]]) -> None:
         self.guard = guard
         self.seed = seed
         self.lists = lists
@@ -134,11 +132,11 @@ class _Fill:
                 count += 1
 
     def _tail(self, tail: bytes) -> int:
-        """For names one label below `tail`: labels to strip to reach their site; -1 where they need a closer look."""
-        if tail == b"\x00" or self.guard.covers(tail):
-            result = -1
-        else:
-            result = strip_of(b"\x01x" + tail)
+        """For names one label below `tail`: labels to strip to reach their site; -1 where they need a closer look.
+
+        The label put before it is one that no public suffix has (`x.se` is one)."""
+        closer = tail == b"\x00" or self.guard.covers(tail)
+        result = -1 if closer else strip_of(b"\x0ablockerd-0" + tail)
         self.tails[tail] = result
         return result
 
@@ -207,7 +205,7 @@ class _Fill:
 
     def _digest(self) -> bytes:
         """SHA-256 over the sorted canonical rules: kind and name, whatever list they came from."""
-        groups: dict[tuple[int, ...], list[bytes]] = {}
+        groups: dict[tuple[int, Scope, bool, bool], list[bytes]] = {}
         combos, slots, names = self.combos, self.slots, self.names
         for slot, entry in enumerate(slots):
             if entry:

@@ -3,7 +3,6 @@
 No protected names, no category switch, no schedule: what guards would do is told as issues, not applied.
 """
 
-from array import array
 from typing import Any
 
 from blockerd.lists.formats import Parsed
@@ -50,8 +49,7 @@ class Trial:
 def _guarded(parsed: Parsed) -> list[dict[str, Any]]:
     """Names that the product would leave open whatever this list says."""
     guard = protected().names
-    lines: "array[int] | list[int]" = parsed.lines
-    rows = [(n, line) for n, line in zip(parsed.names, lines, strict=True) if n in guard]
+    rows = [(n, line) for n, line in zip(parsed.names, parsed.lines, strict=True) if n in guard]
     rows += [(rule.name, rule.line) for rule in parsed.rules if rule.name in guard and not rule.allow]
     return [{"line": line, "text": to_text(name), "reason": "protected name: stays open"} for name, line in rows]
 

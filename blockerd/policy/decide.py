@@ -150,7 +150,7 @@ def _hit_decision(policy: Policy, hit: Hit, chain: list[bytes], at: float, reaso
 
 
 def site_at(chain: list[bytes], depth: int, strip: int) -> bytes:
-    """The registrable domain of a name with suffixes `chain` hit `depth` labels down; b"" where the policy cannot say."""
+    """The registrable domain of the name with suffixes `chain`, hit `depth` labels down; b"" where unknown here."""
     if strip == STRIP_UNKNOWN:
         return b""
     at = max(0, depth - 1) if strip == STRIP_UP else depth + strip

@@ -118,7 +118,11 @@ class Table:
         found, at, depth = [], 0, 0
         while name[at]:
             key = name[at:]
-            found += [Hit(self.combos[v & COMBO_MASK], depth, s, r) for s, v, r in self._entries(key) if self._covers(v, depth)]
+            found += [
+                Hit(self.combos[v & COMBO_MASK], depth, s, r)
+                for s, v, r in self._entries(key)
+                if self._covers(v, depth)
+            ]
             at += 1 + name[at]
             depth += 1
         return found

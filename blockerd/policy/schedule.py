@@ -68,12 +68,12 @@ def zone_of(key: str) -> tzinfo:
     """
     if key == "UTC":
         return UTC
-    from zoneinfo import TZPATH, ZoneInfo, ZoneInfoNotFoundError
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     try:
         return ZoneInfo(key)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        hint = "write one of the IANA database, e.g. Europe/Berlin" if TZPATH else "install the system's tzdata package"
+        hint = "write one of the IANA database, e.g. Europe/Berlin (the system's package tzdata has them)"
         raise ValueError(f'"{key}" is no time zone known here; {hint}') from None
 
 

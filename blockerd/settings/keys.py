@@ -31,7 +31,7 @@ class BlockAnswer(StrEnum):
     NODATA = "nodata"
     ZERO = "zero"
     PAGE = "page"
-    """The address of the local page; answered as ZERO until the dashboard is built."""
+    """The address of the local page; answered like NODATA until the dashboard is built."""
 
 
 class YouTube(StrEnum):
