@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from blockerd import clock
-from blockerd.dns.process import boot_id, spool_folder
 from blockerd.journal import spool
 from blockerd.journal.append import Journal
 from blockerd.journal.schema import JournalError
 from blockerd.lists.snapshot import SnapshotError, open_table, read_pointer
 from blockerd.policy.match import Table
-from blockerd.process import Lifeline, run_folder
+from blockerd.process import Lifeline, boot_id, run_folder, spool_folder
 from blockerd.settings import Settings
 
 log = logging.getLogger(__name__)

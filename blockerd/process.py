@@ -31,6 +31,21 @@ def run_folder(settings: Settings) -> Path:
     return folder
 
 
+def spool_folder(settings: Settings) -> Path:
+    """The spool folder, made where missing."""
+    folder = settings.state.dir / "spool"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def boot_id() -> str:
+    """Which boot of the machine this is; "" where the system does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
 class Instance:
     """The one instance of `what` on a state folder; holds a lock that ends with the process.
 

@@ -55,7 +55,8 @@ def run_ls(args: argparse.Namespace) -> int:
             "id": source.id, "title": source.title, "category": source.category, "format": entry.get("format", ""),
             "active": source.category in settings.lists.categories or source.category == "demo",
             "entries": entry.get("entries"), "added": entry.get("added"), "issues": entry.get("issue_count"),
-            "problem": entry.get("problem", "") if entry else "not built yet", "from_copy": entry.get("from_copy", False),
+            "problem": entry.get("problem", "") if entry else "not built yet",
+            "from_copy": entry.get("from_copy", False),
         })  # fmt: skip
     if args.json:
         dump(rows)

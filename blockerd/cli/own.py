@@ -4,11 +4,15 @@ import argparse
 from typing import Any
 
 from blockerd import clock
+from blockerd.binding.submit import submit
 from blockerd.cli.check import name_of
 from blockerd.cli.output import Stop, dump, say, settings_of
+from blockerd.journal.spool import Writer
 from blockerd.lists import own
-from blockerd.model import CATEGORIES
+from blockerd.model import CATEGORIES, Change
 from blockerd.policy.name import to_text
+from blockerd.process import spool_folder
+from blockerd.settings import Settings
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -29,16 +33,26 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
 def run(args: argparse.Namespace) -> int:
     """Changes the own lists; exit 0 also where nothing had to change."""
     settings = settings_of(args)
-    results = []
-    for text in args.names:
-        name = to_text(name_of(text))
-        try:
-            results.append(own.change(settings, args.verb, name, getattr(args, "category", "mixed"), clock.now_us))
-        except OSError as error:
-            raise Stop(f"{settings.state.dir}: {error.strerror or error}; nothing was changed", 1) from None
+    writer = Writer(spool_folder(settings), "cli", clock.now_us, clock.monotonic)
+    try:
+        results = [_change(args, settings, writer, to_text(name_of(text))) for text in args.names]
+    except OSError as error:
+        raise Stop(f"{settings.state.dir}: {error.strerror or error}; not changed", 1) from None
+    finally:
+        writer.close()
     if args.json:
-        dump([{"name": r.name, "changed": r.changed, "message": r.message} for r in results])
+        dump(results)
     else:
         for result in results:
-            say(result.message)
+            say(result["message"])
     return 0
+
+
+def _change(args: argparse.Namespace, settings: Settings, writer: Writer, name: str) -> dict[str, Any]:
+    """Plans and submits the change of one name; what became of it."""
+    planned = own.plan(settings, args.verb, name, getattr(args, "category", "mixed"))
+    if planned.old == planned.new:
+        return {"name": name, "changed": False, "message": f"{name} is {planned.old} already"}
+    change = Change(clock.now_us(), f"own lists: {name}", planned.old, planned.new, planned.direction, "user")
+    message = submit(change, writer, lambda: own.apply(settings, planned))
+    return {"name": name, "changed": True, "direction": planned.direction, "message": message}

@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 from dataclasses import asdict
-from pathlib import Path
 
 from blockerd import clock
 from blockerd.dns.cache import Cache
@@ -26,7 +25,7 @@ from blockerd.lists.state import open_policy
 from blockerd.model import Decision, kind_of
 from blockerd.policy.decide import Policy
 from blockerd.policy.name import site_of, to_text
-from blockerd.process import Lifeline, run_folder
+from blockerd.process import Lifeline, boot_id, run_folder, spool_folder
 from blockerd.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -211,21 +210,6 @@ def meta_of(policy: Policy) -> spool.Meta:
         for c in table.combos
     )
     return spool.Meta(policy.generation, f"policy-{policy.generation}.snapshot", action, combos)
-
-
-def spool_folder(settings: Settings) -> Path:
-    """The spool folder, made where missing."""
-    folder = settings.state.dir / "spool"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
-
-
-def boot_id() -> str:
-    """Which boot of the machine this is; "" where the system does not tell."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:
-        return ""
 
 
 def main(settings: Settings, lifeline: Lifeline) -> None:

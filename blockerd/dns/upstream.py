@@ -12,13 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from blockerd.dns.reply import matches
-from blockerd.settings import Upstream
+from blockerd.settings import Scheme, Upstream
 
 TIMEOUTS = (0.8, 1.4, 2.2)
 """Seconds that each try in turn may take; together under 5, so that a client's own time-out is met."""
 
 MAX_PENDING = 2000
 """Questions under way at once; beyond it a new one is refused rather than the memory filled."""
+
+_BUILT = (Scheme.UDP, Scheme.TCP)
+"""Others are left out rather than asked in the clear; `config check` says so."""
 
 Done = Callable[[bytes | None], None]
 """Called once with the reply, or None when nobody answered."""
@@ -49,7 +52,7 @@ class Upstreams:
     """The configured upstreams in their order of preference."""
 
     def __init__(self, addresses: tuple[Upstream, ...], loop: asyncio.AbstractEventLoop) -> None:
-        self.servers = [Server(address) for address in addresses]
+        self.servers = [Server(address) for address in addresses if address.scheme in _BUILT]
         self.loop = loop
         self.pending = 0
 
@@ -92,7 +95,7 @@ class _Exchange:
             self._query = os.urandom(2) + self._query[2:]
             timeout = TIMEOUTS[len(TIMEOUTS) - len(self._tries) - 1]
             self._started = self._owner.loop.time()
-            if self._server.address.scheme == "tcp":
+            if self._server.address.scheme is Scheme.TCP:
                 self._over_tcp(timeout)
                 return
             if self._send():

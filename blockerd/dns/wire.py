@@ -10,14 +10,16 @@ serve name, hash and spool, the answer is written over the question, nothing is 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from mmap import mmap
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from xxhash import xxh3_64_intdigest
 
 from blockerd.policy.decide import OwnRule, Policy
 from blockerd.policy.match import COMBO_MASK, STRIP_UNKNOWN, STRIP_UP, Combo
 from blockerd.policy.rule import Scope
+
+if TYPE_CHECKING:
+    from mmap import mmap
 
 SLOT = 1344
 """Octets of a packet slot: an answer of 1232 and to spare; no multiple of 4096, so that slots differ in cache sets."""
@@ -101,7 +103,7 @@ def _verdict(policy: Policy, combo: Combo, at: float) -> int:
     return _SLOW if combo.strip in (STRIP_UP, STRIP_UNKNOWN) else combo.strip
 
 
-Serve = Callable[[mmap, Sequence[int], Sequence[int], list[bytes], list[int], float], tuple[list[int], list[int]]]
+Serve = Callable[["mmap", Sequence[int], Sequence[int], list[bytes], list[int], float], tuple[list[int], list[int]]]
 """(buffer, offsets, lengths, names, pairs, now) -> lengths of the answers, indexes of packets left to the engine.
 
 `names` and `pairs` gather the attempts of the batch for `spool.Writer.attempts`. An answer's length stands at its
@@ -116,7 +118,7 @@ def make_serve(fast: Fast) -> Serve:  # noqa: C901 - one closure over one loop: 
     mode = {"name": _WHOLE, "site": _SITE}.get(fast.level, _NOTHING)
 
     def serve(  # noqa: C901 - no calls inside: each costs 4 % of a query (2026-11, `make bench`)
-        buf: mmap,
+        buf: "mmap",
         offsets: Sequence[int],
         lengths: Sequence[int],
         names: list[bytes],

@@ -15,9 +15,11 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
+
+from blockerd.settings import Level as Level
 
 HEAD = struct.Struct("<IIQHBB")
 """CRC-32 over the rest of the head and the payload, payload length, Unix µs, count, kind, flags."""
@@ -33,24 +35,18 @@ _SLOW_WRITE = 0.005
 _RING_BYTES = 1024 * 1024
 
 
-class Level(StrEnum):
-    """How fine a name is kept (setting `privacy.level`)."""
-
-    NAME = "name"
-    SITE = "site"
-    CATEGORY = "category"
-    COUNTS = "counts"
-
-
 class RecordKind(IntEnum):
     """What a record holds."""
 
     META = 1
     """JSON: what is needed to read the ATTEMPTS that follow in this segment (`Meta`)."""
     ATTEMPTS = 2
-    """`count` pairs (slot, table entry) as u64, little-endian, then as many wire names, each with type and class behind."""
+    """`count` pairs (slot, table entry) as u64, then as many wire names, each with type and class behind."""
     EVENT = 3
     """JSON object with a key `kind`: "attempt" (all fields written out), "change", "notice", "coverage", "lost"."""
+
+
+_KINDS = frozenset(RecordKind)
 
 
 class From(IntEnum):
@@ -206,6 +202,9 @@ class Writer:
         self._ring_until = 0.0
         if self._ring:
             self.flush()
+            if self._ring_until:
+                self._hold(record, count)
+                return
         began = self._monotonic()
         try:
             self._write(record)
@@ -245,7 +244,11 @@ class Writer:
         self._torn = False
         self._size = 0
         if self._meta:
+            self._torn = True
             self._size = os.write(self._fd, self._meta)
+            self._torn = self._size != len(self._meta)
+            if self._torn:
+                raise OSError("disk full")
 
 
 def segments(folder: Path) -> list[Path]:
@@ -255,7 +258,7 @@ def segments(folder: Path) -> list[Path]:
 
 
 def read(path: Path, offset: int = 0) -> Iterator[Record]:
-    """Whole records of the segment from `offset` on; stops before a torn or damaged one.
+    """Whole records of the segment from `offset` on; stops before a torn or damaged one, skips unknown kinds.
 
     Raises:
         OSError: the file cannot be read.
@@ -266,7 +269,8 @@ def read(path: Path, offset: int = 0) -> Iterator[Record]:
         end = offset + HEAD.size + length
         if end > len(data) or zlib.crc32(memoryview(data)[offset + 4 : end]) != crc:
             return
-        yield Record(offset, end, time_us, count, RecordKind(kind), flags, data[offset + HEAD.size : end])
+        if kind in _KINDS:
+            yield Record(offset, end, time_us, count, RecordKind(kind), flags, data[offset + HEAD.size : end])
         offset = end
 
 

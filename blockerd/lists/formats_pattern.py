@@ -112,7 +112,7 @@ def _regex(anchor: str, body: str, ended: bool) -> str:
     stars = re.sub(r"\*+", "*", body).replace(".", r"\.").replace("*", ".*")
     if len(stars) > MAX_PATTERN:
         raise BadRule(f"a pattern over {MAX_PATTERN} characters")
-    return start + stars + ("$" if ended else "")
+    return start + stars + ("$" if ended else "") or ".*"
 
 
 def _name(body: str) -> bytes:

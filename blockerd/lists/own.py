@@ -1,80 +1,72 @@
-"""Changes of the person's own allow and block lists: files that can as well be edited by hand.
+"""The person's own allow and block lists: plans a change of them; files that can as well be edited by hand.
 
-Every change goes through `binding.submit`: recorded as stronger or weaker, applied at once until the delay queue comes.
+A plan changes nothing by itself: the command hands it to `binding.submit`, which records it and then applies it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from blockerd.binding.submit import submit
-from blockerd.journal.spool import Writer
 from blockerd.lists import snapshot
 from blockerd.lists.build import build_lock
 from blockerd.lists.sources import own_folder
 from blockerd.lists.state import write_state
-from blockerd.model import Change
 from blockerd.settings import Settings
 
 _HEADERS = {
     "allow": "# Names that stay open, one a line; `*.site.test` for below only. Live within a second.\n",
     "block": "# Names that are blocked, one a line, perhaps with a category: `site.test chat`. Live within a second.\n",
 }
+_RANK = {"allowed": 0, "not on your own lists": 1, "blocked": 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one name; `message` is ready for a person."""
+class Plan:
+    """A change of the own lists for one name: how it stands now, how it would stand, and the files' new lines."""
 
     name: str
-    changed: bool
-    message: str
+    old: str
+    new: str
+    lines: dict[str, list[str]]
+
+    @property
+    def direction(self) -> str:
+        """ "stronger" or "weaker"."""
+        return "stronger" if _RANK[self.new] > _RANK[self.old] else "weaker"
 
 
-def change(settings: Settings, verb: str, name: str, category: str, clock_us: Callable[[], int]) -> Outcome:
-    """Puts `name` on the allow or block list, or with verb "unblock" takes it off both.
+def plan(settings: Settings, verb: str, name: str, category: str) -> Plan:
+    """What `verb` ("allow", "block" or "unblock", which takes it off both) would do to `name`.
 
     Raises:
-        OSError: a file cannot be written; nothing is changed.
+        OSError: a file cannot be read.
     """
     before = {kind: _lines(settings, kind) for kind in _HEADERS}
     after = {kind: [line for line in lines if _name(line) != name] for kind, lines in before.items()}
     if verb in _HEADERS:
         after[verb].append(f"{name} {category}" if verb == "block" and category != "mixed" else name)
-    old, new = _where(before, name), _where(after, name)
-    if old == new:
-        return Outcome(name, False, f"{name} is {old} already")
-    change_ = Change(clock_us(), f"own lists: {name}", old, new, _direction(old, new), "user")
-    return Outcome(name, True, f"{name}: {_apply(settings, change_, before, after, clock_us)}")
+    changed = {kind: lines for kind, lines in after.items() if lines != before[kind]}
+    return Plan(name, _where(before, name), _where(after, name), changed)
 
 
-def _apply(
-    settings: Settings,
-    change_: Change,
-    before: dict[str, list[str]],
-    after: dict[str, list[str]],
-    clock_us: Callable[[], int],
-) -> str:
-    """Writes the files and the state through the one road for changes; what the terminal says."""
+def apply(settings: Settings, planned: Plan) -> None:
+    """Writes the files and the state; where the state cannot be written the files are put back.
 
-    def apply() -> None:
-        folder = own_folder(settings)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for kind, lines in after.items():
-            if lines != before[kind]:
-                _save(folder / f"{kind}.txt", kind, lines)
-        with build_lock(settings.state.dir):
-            pointer = snapshot.read_pointer(settings.state.dir)
-            if pointer:
-                write_state(settings, pointer)
-
-    folder = settings.state.dir / "spool"
+    Raises:
+        OSError: nothing is changed.
+    """
+    folder = own_folder(settings)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    writer = Writer(folder, "cli", clock_us, lambda: 0.0)
-    try:
-        return submit(change_, writer, apply)
-    finally:
-        writer.close()
+    with build_lock(settings.state.dir):
+        before = {kind: _lines(settings, kind) for kind in planned.lines}
+        try:
+            for kind, lines in planned.lines.items():
+                _save(folder / f"{kind}.txt", kind, lines)
+            if pointer := snapshot.read_pointer(settings.state.dir):
+                write_state(settings, pointer)
+        except OSError:
+            for kind, lines in before.items():
+                _save(folder / f"{kind}.txt", kind, lines)
+            raise
 
 
 def _lines(settings: Settings, kind: str) -> list[str]:
@@ -99,10 +91,3 @@ def _where(lists: dict[str, list[str]], name: str) -> str:
         if any(_name(line) == name for line in lists[kind]):
             return word
     return "not on your own lists"
-
-
-_RANK = {"allowed": 0, "not on your own lists": 1, "blocked": 2}
-
-
-def _direction(old: str, new: str) -> str:
-    return "stronger" if _RANK[new] > _RANK[old] else "weaker"

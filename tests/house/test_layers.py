@@ -24,6 +24,7 @@ LAYERS = {
     "blockerd.jobs": STARTED,
     "blockerd.control": STARTED,
     "blockerd.dns.listener": STARTED,
+    "blockerd.dns.process": STARTED,
     "blockerd.proxy.addon": STARTED,
     "blockerd.screentime.agent": STARTED,
     "blockerd.lists": EDGE,
@@ -34,8 +35,8 @@ LAYERS = {
     "blockerd.binding": EDGE,
     "blockerd.report": EDGE,
     "blockerd.system": EDGE,
+    "blockerd.process": EDGE,
     "blockerd.settings": CORE,  # not pure (it reads the file), yet binding.change asks it which way is weaker
-    "blockerd.settings_value": CORE,
     "blockerd": RECORD,  # only the version
     "blockerd.model": RECORD,
     "blockerd.clock": RECORD,
@@ -51,6 +52,8 @@ PURE = {
     "blockerd.dns.message",
     "blockerd.dns.cache",
     "blockerd.dns.engine",
+    "blockerd.dns.gate",
+    "blockerd.dns.reply",
     "blockerd.proxy.blockpage",
     "blockerd.screentime.heartbeat",
     "blockerd.screentime.afk",
