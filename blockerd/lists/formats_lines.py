@@ -92,7 +92,7 @@ class LineReader:
         if word.lower().rstrip(".") in LOCAL_NAMES:
             return
         try:
-            wire = list_name(word)
+            wire = list_name(word.removeprefix("."))
         except BadName as error:
             self._taker.issue(line, text, str(error))
             return

@@ -132,7 +132,7 @@ def read_regex(text: str) -> Shape:
     Raises:
         BadRule: empty or too long, or a disguised name that is none.
     """
-    if not text or text.isspace():
+    if not text.strip("/ "):
         raise BadRule("an empty expression")
     if len(text) > MAX_PATTERN:
         raise BadRule(f"a pattern over {MAX_PATTERN} characters")

@@ -16,9 +16,10 @@ from blockerd.lists.guard import Protected
 from blockerd.lists.patterns import MAX_PATTERNS, PatternError, check
 from blockerd.lists.snapshot import Content
 from blockerd.lists.sources import ListSource
+from blockerd.lists.suffixes import Reach, reach
 from blockerd.model import CATEGORIES
-from blockerd.policy.match import COMBO_MASK, HASH_MASK, STRIP_UNKNOWN, Combo, Source, Table, strip_of
-from blockerd.policy.name import labels_of
+from blockerd.policy.match import COMBO_MASK, HASH_MASK, STRIP_UNKNOWN, STRIP_UP, Combo, Source, Table, strip_of
+from blockerd.policy.name import ROOT, labels_of
 from blockerd.policy.rule import Rule, Scope
 
 LOAD = 0.4
@@ -80,6 +81,7 @@ class _Fill:
         self.extras: dict[int, Rule] = {}
         self.patterns: list[tuple[Rule, Combo]] = []
         self.tails: dict[bytes, int] = {}
+        self.groups: dict[tuple[int, ...], list[bytes]] = {}
         self.tld_rules = False
 
     def run(self) -> Content:
@@ -100,27 +102,27 @@ class _Fill:
         """The plain names of one list. The loop is the build's hot path; see `bench/`."""
         category = CATEGORIES.index(source.category)
         scope = Scope.EXACT if source.scope == "exact" else Scope.SUBTREE
-        exact = set(parsed.exact)
         by_strip = [self._combo(Combo(number, category, scope, strip=n), allows) for n in range(STRIP_UNKNOWN + 1)]
-        kind = self.kinds[by_strip[0]]
+        kinds, kind = self.kinds, self.kinds[by_strip[0]]
+        exact = {parsed.names[index] for index in parsed.exact}
+        special = self.guard.names | self.guard.above | exact
         digest, seed, size, slots, rule_of = xxh3_64_intdigest, self.seed, self.size, self.slots, self.rule_of
-        touchy, kinds, tails = self._touchy(), self.kinds, self.tails
-        names, lines, count = self.names, self.lines, len(self.names)
-        for index, (name, line) in enumerate(zip(parsed.names, parsed.lines, strict=True)):
+        names, lines, tails, mask = self.names, self.lines, self.tails, COMBO_MASK
+        count = before = len(names)
+        closer: list[Rule] = []
+        for name, line in zip(parsed.names, parsed.lines, strict=True):
             tail = name[name[0] + 1 :]
             strip = tails.get(tail)
             if strip is None:
                 strip = self._tail(tail)
-            if strip < 0 or name in touchy or (exact and index in exact):
-                special = Rule(name, line, Scope.EXACT if index in exact else scope)
-                self._rule(number, source, special, allows)
-                count = len(names)
+            if strip < 0 or name in special:
+                closer.append(Rule(name, line, Scope.EXACT if name in exact else scope))
                 continue
             h = digest(name, seed)
             slot = h % size
             entry = slots[slot]
             while entry:
-                if (entry ^ h) <= COMBO_MASK and kinds[entry & COMBO_MASK] == kind:
+                if (entry ^ h) <= mask and kinds[entry & mask] == kind:
                     break
                 slot += 1
                 entry = slots[slot]
@@ -130,19 +132,21 @@ class _Fill:
                 names.append(name)
                 lines.append(line)
                 count += 1
+        self.groups.setdefault(kind[:3], []).extend(names[before:])
+        for rule in closer:
+            self._rule(number, source, rule, allows)
 
     def _tail(self, tail: bytes) -> int:
-        """For names one label below `tail`: labels to strip to reach their site; -1 where they need a closer look.
-
-        The label put before it is one that no public suffix has (`x.se` is one)."""
-        closer = tail == b"\x00" or self.guard.covers(tail)
-        result = -1 if closer else strip_of(b"\x0ablockerd-0" + tail)
+        """For names one label below `tail`: labels to strip to reach their site; -1 where they need a closer look."""
+        if tail == ROOT or self.guard.covers(tail):
+            result = -1
+        elif reach(tail) is not Reach.ORDINARY:
+            result = 0
+        else:
+            above = self._tail(tail[tail[0] + 1 :])
+            result = min(above + 1, STRIP_UNKNOWN) if above + 1 != STRIP_UP else STRIP_UNKNOWN
         self.tails[tail] = result
         return result
-
-    def _touchy(self) -> frozenset[bytes]:
-        """Names that are not plain: protected, above a protected one."""
-        return self.guard.names | self.guard.above
 
     def _rule(self, number: int, source: ListSource, rule: Rule, allows: bool) -> None:
         category = CATEGORIES.index(source.category)
@@ -171,6 +175,7 @@ class _Fill:
             self.rule_of.extend([0] * 4096)
         self.slots[slot] = (h & HASH_MASK) | combo
         self.rule_of[slot] = len(self.names)
+        self.groups.setdefault(self.kinds[combo][:3], []).append(rule.name)
         if self.combos[combo].extra:
             self.extras[len(self.names)] = rule
         self.names.append(rule.name)
@@ -205,17 +210,10 @@ class _Fill:
 
     def _digest(self) -> bytes:
         """SHA-256 over the sorted canonical rules: kind and name, whatever list they came from."""
-        groups: dict[tuple[int, Scope, bool, bool], list[bytes]] = {}
-        combos, slots, names = self.combos, self.slots, self.names
-        for slot, entry in enumerate(slots):
-            if entry:
-                combo = combos[entry & COMBO_MASK]
-                key = (combo.category, combo.scope, combo.allow, combo.important)
-                groups.setdefault(key, []).append(names[self.rule_of[slot]])
         total = hashlib.sha256()
-        for key in sorted(groups):
+        for key in sorted(self.groups):
             total.update(repr(tuple(map(int, key))).encode())
-            total.update(b"".join(sorted(groups[key])))
+            total.update(b"".join(sorted(self.groups[key])))
         _add_rules(total, (rule for rule in [*self.extras.values(), *(rule for rule, _ in self.patterns)]))
         return total.digest()
 
