@@ -1,6 +1,7 @@
 """Runs one benchmark by itself, `python -m bench.startup` and the like, with the names and the stub of a whole run."""
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -23,6 +24,7 @@ def alone(run: Callable[[Setting], None]) -> int:
 
 def within(names: int, port: int, run: Callable[[Setting], None]) -> int:
     """Prepare names, folder and stub, run, and turn a BenchError into its one line."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that servers are ended when the run is
     try:
         with tempfile.TemporaryDirectory(prefix="blockerd-bench-") as folder, stub(port + 9):
             run(Setting(Path(folder), prepare(BUILD, names), port, port + 9))

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-ORDER = ("ratios", "table", "startup", "memory", "burst", "swap")
+ORDER = ("ratios", "table", "startup", "memory", "burst", "swap", "soak")
+BUSY = os.getloadavg()[0]  # at the start: whatever else the machine was doing
 HEAD = "# Results\n\nWritten by `python -m bench`. README.md tells how to read it and what cannot be compared.\n"
 
 
@@ -35,12 +36,12 @@ def stamp() -> str:
 
 
 def machine() -> str:
-    """Processor, cores, kernel, Python, C compiler and how busy the machine was when the measurement began."""
+    """Processor, cores, kernel, Python, C compiler and how busy the machine was before the run."""
     model = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
     compiler = subprocess.run(["cc", "-dumpfullversion"], capture_output=True, text=True, check=False).stdout.strip()
     name = model[1] if model else platform.machine()
     versions = f"Linux {platform.release()}, Python {platform.python_version()}, cc {compiler}"
-    return f"{name}, {os.cpu_count()} cores, {versions}, load average {os.getloadavg()[0]:.2f}"
+    return f"{name}, {os.cpu_count()} cores, {versions}, load average before it {BUSY:.2f}"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,14 @@ from blockerd.journal.schema import JournalError
 from blockerd.lists.snapshot import SnapshotError, open_table, read_pointer
 from blockerd.policy.match import Table
 from blockerd.process import Lifeline, boot_id, run_folder, spool_folder
-from blockerd.settings import Settings
+from blockerd.settings import ConfigError, Settings
 
 log = logging.getLogger(__name__)
 
 DRAIN_EVERY = 0.5
+LAST_DRAIN = 1.0
+"""Seconds that a process told to end may go on storing; what is left waits in the spool for the next start."""
+
 _PEER = struct.Struct("3i")
 
 
@@ -42,6 +46,8 @@ class ControlProcess:
         self._tables: dict[str, Table] = {}
         self._journal: Journal | None = None
         self._trouble = ""
+        self._draining = threading.Lock()
+        self._end_at = float("inf")
         self._hup = asyncio.Event()
 
     async def run(self, lifeline: Lifeline) -> None:
@@ -57,9 +63,11 @@ class ControlProcess:
         async with asyncio.TaskGroup() as tasks:
             work = [tasks.create_task(self._drain_for_ever()), tasks.create_task(self._rebuild_on_hup())]
             await end.wait()
+            self._end_at = clock.monotonic() + LAST_DRAIN
             for task in work:
                 task.cancel()
-        server.close()
+        if server:
+            server.close()
         (run_folder(self._settings) / "control.sock").unlink(missing_ok=True)
         await asyncio.to_thread(self._drain)
         self._writer.close()
@@ -72,12 +80,22 @@ class ControlProcess:
             await asyncio.sleep(DRAIN_EVERY)
 
     def _drain(self) -> None:
-        """Moves what is in the spool into the journal; trouble is told once and the spool keeps everything."""
+        """Moves what is in the spool into the journal; trouble is told once and the spool keeps everything.
+
+        Cancelling the task does not stop its thread, so the last drain waits here for the one under way.
+        """
+        with self._draining:
+            self._store()
+
+    def _store(self) -> None:
+        def late() -> bool:
+            return clock.monotonic() > self._end_at
+
         try:
             if self._journal is None:
                 self._journal = Journal(self._settings.state.dir / "journal.sqlite", clock.now_us)
             level = spool.Level(self._settings.privacy.level)
-            trouble = self._journal.drain(self._folder, level=level, confirm=self._confirm).message
+            trouble = self._journal.drain(self._folder, level=level, confirm=self._confirm, stop=late).message
         except (OSError, JournalError) as error:
             trouble = str(error)
         if trouble != self._trouble:
@@ -108,21 +126,32 @@ class ControlProcess:
         while True:
             await self._hup.wait()
             self._hup.clear()
-            self._settings = self._reload()
+            try:
+                self._settings = self._reload()
+            except ConfigError as error:
+                log.warning("%s; the settings stay as they were", "; ".join(error.problems))
+                continue
             command = [sys.executable, "-m", "blockerd", "lists", "build", "--json"]
             if self._settings.path:
                 command += ["--config", str(self._settings.path)]
             process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
-            code = await process.wait()
+            try:
+                code = await process.wait()
+            finally:
+                if process.returncode is None:
+                    process.terminate()
             log.info("lists build ended with %d", code)
 
-    async def _listen(self) -> asyncio.Server:
-        """Opens `run/control.sock`, for this user and root alone."""
+    async def _listen(self) -> asyncio.Server | None:
+        """Opens `run/control.sock`, for this user and root alone; None where that cannot be: the journal needs none."""
         path = run_folder(self._settings) / "control.sock"
         path.unlink(missing_ok=True)
         old = os.umask(0o177)
         try:
             return await asyncio.start_unix_server(self._client, path, limit=65536)
+        except OSError as error:
+            log.warning("%s: %s; `status` cannot ask this process", path, error)
+            return None
         finally:
             os.umask(old)
 
@@ -134,16 +163,16 @@ class ControlProcess:
                     line = await reader.readline()
                 writer.write(json.dumps(self._answer(line)).encode() + b"\n")
                 await writer.drain()
-        except (OSError, ValueError, TimeoutError):
+        except (OSError, ValueError, TimeoutError, RecursionError):
             log.info("control socket: a request that could not be read")
         finally:
             writer.close()
 
     def _answer(self, line: bytes) -> dict[str, Any]:
         request = json.loads(line)
-        if request.get("do") != "status":
-            return {"error": f"unknown request {request.get('do')!r}"}
-        waiting = sum(path.stat().st_size for path in Path(self._folder).glob("*.seg"))
+        if not isinstance(request, dict) or request.get("do") != "status":
+            return {"error": 'unknown request; write {"do": "status"}'}
+        waiting = sum(size_of(path) for path in Path(self._folder).glob("*.seg"))
         return {"pid": os.getpid(), "trouble": self._trouble, "spool_bytes": waiting, "boot": boot_id()}
 
 
@@ -157,6 +186,14 @@ def confirmed(table: Table, attempt: spool.RawAttempt) -> bool:
     if attempt.slot >= len(table.slots) or not table.slots[attempt.slot]:
         return False
     return table.name_at(attempt.slot).endswith(attempt.name)
+
+
+def size_of(path: Path) -> int:
+    """Octets of a file; 0 where it has just been stored and deleted."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def peer_uid(sock: socket.socket) -> int:

@@ -7,6 +7,7 @@ it dies, the kernel closes the pipe and the child ends. A second pipe carries a 
 import asyncio
 import fcntl
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -49,21 +50,31 @@ def boot_id() -> str:
 class Instance:
     """The one instance of `what` on a state folder; holds a lock that ends with the process.
 
+    Waits up to `patience` seconds for one that is ending, and for a `running_pid` that just looks.
+
     Raises:
         AlreadyRunning: another one holds it.
     """
 
-    def __init__(self, settings: Settings, what: str) -> None:
+    def __init__(self, settings: Settings, what: str, patience: float = 0.1) -> None:
         self.path = run_folder(settings) / f"{what}.pid"
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        end = time.monotonic() + patience
+        while not self._locked():
+            if time.monotonic() > end:
+                text = os.read(self._fd, 32).decode("ascii", "replace").strip()
+                os.close(self._fd)
+                raise AlreadyRunning(f"blockerd {what}", int(text) if text.isdecimal() else 0)
+            time.sleep(0.02)
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    def _locked(self) -> bool:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            text = os.read(self._fd, 32).decode("ascii", "replace").strip()
-            os.close(self._fd)
-            raise AlreadyRunning(f"blockerd {what}", int(text) if text.isdecimal() else 0) from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+            return False
+        return True
 
 
 def running_pid(settings: Settings, what: str) -> int:

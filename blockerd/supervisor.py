@@ -35,6 +35,7 @@ class Child:
     started: float = 0.0
     restarts: int = 0
     again_at: float | None = None
+    hup: bool = False
     said: set[str] = field(default_factory=set)
 
 
@@ -74,7 +75,14 @@ class Supervisor:
 
     def _pass_on(self, *_: object) -> None:
         for child in self._children:
-            if child.process and child.process.poll() is None:
+            child.hup = True
+        self._hup()
+
+    def _hup(self) -> None:
+        """Hands SIGHUP on to children that have said a word: one that is just starting would die of it."""
+        for child in self._children:
+            if child.hup and child.said and child.process and child.process.poll() is None:
+                child.hup = False
                 child.process.send_signal(signal.SIGHUP)
 
     def _start(self, child: Child) -> None:
@@ -91,10 +99,10 @@ class Supervisor:
         self._selector.register(read, selectors.EVENT_READ, child)
 
     def _began(self, child: Child) -> bool:
-        """Waits until a child's first start is ready; False where it ended instead, which ends everything."""
+        """Waits until a child holds what it needs (dns: its ports); False where it ended instead, which ends all."""
         while not self._ending:
             self._wait(0.2)
-            if "ready" in child.said:
+            if child.said:
                 return True
             code = child.process.poll() if child.process else None
             if code is not None:
@@ -109,6 +117,7 @@ class Supervisor:
             elif isinstance(key.data, Child):
                 self._selector.unregister(key.fd)
                 os.close(key.fd)
+        self._hup()
 
     def _look(self) -> None:
         """Starts again what has ended."""

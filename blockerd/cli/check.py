@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from blockerd import clock
 from blockerd.cli.output import Stop, columns, dump, say, settings_of, shown
-from blockerd.lists.guard import protected
+from blockerd.lists.guard import GuardError, protected
 from blockerd.lists.snapshot import SnapshotError
 from blockerd.lists.state import open_policy
 from blockerd.model import Channel, Decision, Query
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         raise Stop(f"--at: {error}") from None
     try:
         policy = open_policy(settings.state.dir, protected())
-    except SnapshotError as error:
+    except (SnapshotError, GuardError) as error:
         raise Stop(f"no policy: {error}") from None
     names = [name_of(text) for text in args.names]
     decisions = [decide(policy, Query(name, channel=Channel.CLI), at) for name in names]

@@ -151,6 +151,7 @@ def run_test(args: argparse.Namespace) -> int:
         try:
             name = from_text(text)
         except BadName as error:
+            text = text.encode("utf-8", "replace").decode()  # octets of an argument that are no UTF-8
             results.append(as_json(text, Decision(Action.PASSTHRU, f"no domain name: {error}")))
             continue
         results.append(as_json(to_text(name), trial.decide(name, qtype, at)))
@@ -161,8 +162,8 @@ def run_test(args: argparse.Namespace) -> int:
 def _names_from_stdin() -> Iterator[str]:
     if sys.stdin.isatty():
         return
-    for line in sys.stdin:
-        if text := line.strip():
+    for line in sys.stdin.buffer:
+        if text := line.decode("utf-8", "replace").strip():
             yield text
 
 

@@ -6,10 +6,14 @@ so that `blockerd dns` stays small and starts fast. Exit codes: 0 done, 1 the an
 """
 
 import argparse
+import difflib
 import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
+
+from blockerd.cli.output import Stop, warn
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "processes": ("run", "dns", "control"),
@@ -29,8 +33,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command in `argv` and returns its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     os.umask(0o077)
-    from blockerd.cli.output import Stop, warn
-
     try:
         config, as_json, rest = _globals(words)
         args = _parser(rest).parse_args(rest)
@@ -50,8 +52,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _globals(words: Sequence[str]) -> tuple[str | None, bool, list[str]]:
     """The values of `--config` and `--json`, and the words without them."""
-    from blockerd.cli.output import Stop
-
     config, as_json, rest = None, False, list[str]()
     waiting = iter(words)
     for word in waiting:
@@ -70,9 +70,21 @@ def _globals(words: Sequence[str]) -> tuple[str | None, bool, list[str]]:
     return config, as_json, rest
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises Stop with `message` and where to look."""
+        raise Stop(f"{self.prog}: {message}; see {self.prog} --help")
+
+
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser for the command named in `words`; for all commands where none or an unknown one is named."""
-    parser = argparse.ArgumentParser(
+    """The parser for the command named in `words`; for all commands where none is named.
+
+    Raises:
+        Stop: there is no such command.
+    """
+    parser = _Parser(
         prog="blockerd",
         description="A local DNS filter, log and weekly summary for an adult who is done with porn and cam sites.",
         epilog="--config FILE and --json may stand before or after the command words.",
@@ -81,6 +93,10 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     named = words[0] if words else ""
     wanted = [group for group, names in GROUPS.items() if named in names] or list(GROUPS)
+    if len(wanted) > 1 and named and not named.startswith("-"):
+        close = difflib.get_close_matches(named, [name for names in GROUPS.values() for name in names], 1)
+        hint = f"did you mean {close[0]}?" if close else "see blockerd --help"
+        raise Stop(f"blockerd: no command {named!r}; {hint}")
     for group in wanted:
         importlib.import_module(f"blockerd.cli.{group}").register(commands)
     return parser

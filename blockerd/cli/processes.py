@@ -2,13 +2,17 @@
 
 import argparse
 import logging
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from blockerd.cli.output import Stop, bold, say, settings_of, warn
-from blockerd.process import AlreadyRunning, Instance, Lifeline
-from blockerd.settings import Endpoint, Settings
+from blockerd.process import ENV_LIFE, AlreadyRunning, Instance, Lifeline
+from blockerd.settings import Endpoint, Settings, find, load
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -26,7 +30,8 @@ def run_daemon(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     _log()
     _only(settings, "run")
-    _build(args, settings)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the supervisor listens: the build reads everything anyway
+    _build(settings)
     _tell_what_happens(settings)
     from blockerd.supervisor import Supervisor
 
@@ -41,9 +46,12 @@ def run_dns(args: argparse.Namespace) -> int:
     _only(settings, "dns")
     from blockerd.dns.listener import BindError
     from blockerd.dns.process import main
+    from blockerd.lists.guard import GuardError
 
     try:
         main(settings, Lifeline.from_environment())
+    except GuardError as error:
+        raise Stop(str(error)) from None
     except BindError as error:
         raise Stop(
             f"{error.strerror}{_holders(settings)}; choose another in dns.listen or end the other program"
@@ -58,7 +66,10 @@ def run_control(args: argparse.Namespace) -> int:
     _only(settings, "control")
     from blockerd.control import main
 
-    main(settings, lambda: settings_of(args), Lifeline.from_environment())
+    def reload() -> Settings:
+        return load(find(args.config, os.environ, Path.cwd()), os.environ, Path.cwd())
+
+    main(settings, reload, Lifeline.from_environment())
     return 0
 
 
@@ -73,7 +84,8 @@ def _only(settings: Settings, what: str) -> Instance:
         Stop: another one runs, or the state folder takes no file.
     """
     try:
-        instance = Instance(settings, what)
+        # A supervised child follows another, which may not have ended yet.
+        instance = Instance(settings, what, 2.5 if ENV_LIFE in os.environ else 0.1)
     except AlreadyRunning as error:
         raise Stop(f"{error}; state folder {settings.state.dir}; stop that one first") from None
     except OSError as error:
@@ -86,7 +98,7 @@ _HELD: list[Instance] = []
 """Locks of this process: kept until it ends."""
 
 
-def _build(args: argparse.Namespace, settings: Settings) -> None:
+def _build(settings: Settings) -> None:
     from blockerd.lists.build import inputs_changed
     from blockerd.lists.guard import GuardError
 
@@ -97,8 +109,23 @@ def _build(args: argparse.Namespace, settings: Settings) -> None:
     words = [sys.executable, "-m", "blockerd", "lists", "build", *([] if changed else ["--quiet"])]
     if settings.path:
         words += ["--config", str(settings.path)]
-    if subprocess.run(words, check=False, stdout=sys.stderr).returncode:
+    if _wait_for(subprocess.Popen(words, stdout=sys.stderr)):
         warn("the lists could not be built; the last good policy is used where there is one")
+
+
+def _wait_for(process: subprocess.Popen[bytes]) -> int:
+    """The exit code of `process`; SIGTERM ends it together with this one."""
+
+    def end(*_: object) -> None:
+        process.terminate()
+        process.wait()
+        sys.exit(0)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        return process.wait()
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _tell_what_happens(settings: Settings) -> None:
@@ -114,14 +141,15 @@ def _tell_what_happens(settings: Settings) -> None:
 
 def _holders(settings: Settings) -> str:
     """Who listens on our ports, where the system shows it: ", held by NAME (pid N)"."""
-    import psutil
-
-    ports = {endpoint.port: endpoint for endpoint in settings.dns.listen}
+    try:
+        import psutil
+    except ImportError:
+        return ""
     found: list[str] = []
     try:
         for connection in psutil.net_connections("inet"):
             local = connection.laddr
-            if local and local.port in ports and connection.pid and _same(ports[local.port], local.ip):
+            if local and connection.pid and _ours(settings.dns.listen, local.ip, local.port):
                 text = f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
                 if text not in found:
                     found.append(text)
@@ -130,5 +158,5 @@ def _holders(settings: Settings) -> str:
     return f", held by {', '.join(found)}" if found else ""
 
 
-def _same(endpoint: Endpoint, address: str) -> bool:
-    return address in (endpoint.host, "0.0.0.0", "::")
+def _ours(endpoints: Sequence[Endpoint], address: str, port: int) -> bool:
+    return any(port == endpoint.port and address in (endpoint.host, "0.0.0.0", "::") for endpoint in endpoints)

@@ -111,7 +111,7 @@ def _ask_control(settings: Settings) -> dict[str, Any]:
 
 def blocks(endpoint: Endpoint, timeout: float = 1.0) -> bool:
     """True if the resolver at `endpoint` withholds the test name, asked over UDP as any program would."""
-    query = b"\x42\x44\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + from_text(TEST_NAME) + b"\x00\x01\x00\x01"
+    query = _ASKED + from_text(TEST_NAME) + b"\x00\x01\x00\x01" + _EDNS
     family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as sock:
@@ -121,6 +121,11 @@ def blocks(endpoint: Endpoint, timeout: float = 1.0) -> bool:
             answer = sock.recv(1500)
     except OSError:
         return False
-    if len(answer) < 12 or answer[:2] != query[:2]:
-        return False
-    return answer[3] & 0x0F == 3 or answer[6:8] == b"\x00\x00" or b"\x00\x04\x00\x00\x00\x00" in answer
+    return len(answer) > 12 and answer[:2] == query[:2] and any(error in answer for error in _FILTERED)
+
+
+_ASKED = b"\x42\x44\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01"
+_EDNS = b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00"
+_FILTERED = (b"\x00\x0f\x00\x02\x00\x11", b"\x00\x0f\x00\x02\x00\x04")
+"""Extended DNS Errors 17 and 4 (RFC 8914): what tells our answer from that of any resolver, for which the name does not
+exist either."""

@@ -84,8 +84,8 @@ def _scan(packet: bytes, question: Question) -> Scan:
     rcode = packet[3] & 0x0F
     chain = _chain(packet, records[:answers], question.name)
     foreign = any(not _belongs(record, chain) for record in records[:answers])
-    ttls = tuple((record.ttl_at, record.ttl) for record in records)
     ttl = _keep(packet, rcode, records[:answers], records[answers:], chain, question.qtype)
+    ttls = tuple((r.ttl_at, min(r.ttl, ttl) if ttl and r.type == _SOA else r.ttl) for r in records)
     targets = (*chain[1:], *_service_targets(packet, records[:answers]))
     return Scan(rcode, bool(packet[3] & 0x20), answers, authorities, at, ttls, ttl, targets, foreign)
 
@@ -134,12 +134,17 @@ def read_name(packet: bytes, at: int) -> tuple[bytes, int]:
 
 def _chain(packet: bytes, answers: list[_Record], name: bytes) -> list[bytes]:
     """The question's name and the CNAME targets it leads through, in order."""
-    aliases = {r.owner: read_name(packet, r.rdata_at)[0] for r in answers if r.type == _CNAME}
+    aliases: dict[bytes, bytes] = {}
+    for record in answers:
+        if record.type == _CNAME:
+            target, end = read_name(packet, record.rdata_at)
+            if end != record.end or aliases.setdefault(record.owner, target) != target:
+                raise Malformed("target outside its record, or a name with two CNAMEs")
     chain = [name]
-    while (target := aliases.get(chain[-1])) is not None:
-        if target in chain or len(chain) > MAX_CHAIN:
+    while (link := aliases.get(chain[-1])) is not None:
+        if link in chain or len(chain) > MAX_CHAIN:
             raise Malformed("CNAME loop or over 16 links")
-        chain.append(target)
+        chain.append(link)
     return chain
 
 
@@ -168,7 +173,7 @@ def _keep(
     """Seconds the answer may be kept; negative ones as RFC 2308 section 5 says, without SOA not at all."""
     if packet[2] & 0x02 or rcode not in (0, 3):
         return 0
-    final = any(r.owner == chain[-1] and (r.type == qtype or qtype == 255) for r in answers)
+    final = any(r.owner in chain and (r.type == qtype or qtype == 255) for r in answers)
     if final and rcode == 0:
         return min(record.ttl for record in answers)
     soa = next((record for record in authority if record.type == _SOA), None)

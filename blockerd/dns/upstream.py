@@ -17,6 +17,9 @@ from blockerd.settings import Scheme, Upstream
 TIMEOUTS = (0.8, 1.4, 2.2)
 """Seconds that each try in turn may take; together under 5, so that a client's own time-out is met."""
 
+IN_ALL = 4.6
+"""Seconds after which no try goes on, whatever detours over TCP were taken."""
+
 MAX_PENDING = 2000
 """Questions under way at once; beyond it a new one is refused rather than the memory filled."""
 
@@ -73,7 +76,7 @@ class Upstreams:
 class _Exchange:
     """One question on its way: tries, sockets and timers. Ends exactly once, by `_end`."""
 
-    __slots__ = ("_done", "_owner", "_query", "_server", "_sock", "_started", "_task", "_timer", "_tries")
+    __slots__ = ("_done", "_end_by", "_owner", "_query", "_server", "_sock", "_started", "_task", "_timer", "_tries")
 
     def __init__(self, owner: Upstreams, query: bytes, done: Done) -> None:
         self._owner = owner
@@ -86,6 +89,7 @@ class _Exchange:
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._started = 0.0
+        self._end_by = owner.loop.time() + IN_ALL
 
     def next(self) -> None:
         """Asks the next upstream in turn, with a new ID from a new port; gives up when all had theirs."""
@@ -95,6 +99,9 @@ class _Exchange:
             self._query = os.urandom(2) + self._query[2:]
             timeout = TIMEOUTS[len(TIMEOUTS) - len(self._tries) - 1]
             self._started = self._owner.loop.time()
+            timeout = min(timeout, self._end_by - self._started)
+            if timeout <= 0:
+                break
             if self._server.address.scheme is Scheme.TCP:
                 self._over_tcp(timeout)
                 return
@@ -107,7 +114,10 @@ class _Exchange:
     def _send(self) -> bool:
         address = self._server.address
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        except OSError:  # no descriptors left, or no such family here
+            return False
         try:
             sock.connect((address.host, address.port))
             sock.send(self._query)
@@ -132,8 +142,12 @@ class _Exchange:
             return
         if packet[2] & 0x02:
             self._close()
-            self._over_tcp(TIMEOUTS[-1])
+            self._over_tcp(min(TIMEOUTS[-1], self._end_by - self._owner.loop.time()))
             return
+        self._answered(packet)
+
+    def _answered(self, packet: bytes) -> None:
+        """The server's answer; where it only says that it cannot help, another one is asked."""
         self._server.good(self._owner.loop.time() - self._started)
         if packet[3] & 0x0F in (2, 5) and any(server is not self._server for server in self._tries):
             self.next()
@@ -159,8 +173,7 @@ class _Exchange:
         if packet is None or not matches(packet, self._query):
             self.next()
             return
-        self._server.good(self._owner.loop.time() - self._started)
-        self._end(packet)
+        self._answered(packet)
 
     def _close(self) -> None:
         if self._timer:

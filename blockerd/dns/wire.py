@@ -140,6 +140,10 @@ def make_serve(fast: Fast) -> Serve:  # noqa: C901 - one closure over one loop: 
         own: Mapping[bytes, OwnRule] = fast.policy.state.own,
         mode: int = mode,
         mask: int = COMBO_MASK,
+        head: slice = slice(10),
+        body: slice = slice(10, None),
+        owner: slice = slice(-4),
+        kind: slice = slice(-4, None),
     ) -> tuple[list[int], list[int]]:
         rest: list[int] = []
         sizes: list[int] = []
@@ -149,7 +153,7 @@ def make_serve(fast: Fast) -> Serve:  # noqa: C901 - one closure over one loop: 
             answer = memo.get(key)
             if answer is None:
                 strip = _SLOW
-                shape = headers.get(key[:10])
+                shape = headers.get(key[head])
                 if shape is not None:
                     header, opt = shape
                     if opt:
@@ -157,9 +161,9 @@ def make_serve(fast: Fast) -> Serve:  # noqa: C901 - one closure over one loop: 
                         question = key[10:-OPT_LENGTH] if after else b"\x00"
                     else:
                         after = tail
-                        question = key[10:]
+                        question = key[body]
                     low = question.lower()
-                    name = low[:-4]
+                    name = low[owner]
                     verdicts = at_owner
                     at = 0
                     try:
@@ -198,7 +202,7 @@ def make_serve(fast: Fast) -> Serve:  # noqa: C901 - one closure over one loop: 
                                 start += low[start] + 1
                     except IndexError:
                         strip = _SLOW
-                if strip >= 0 and low[-4:] in types:
+                if strip >= 0 and low[kind] in types:
                     paired(slot)
                     paired(entry)
                     if not (at or strip or mode):

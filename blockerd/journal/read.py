@@ -8,7 +8,7 @@ and the reports.
 import heapq
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from io import FileIO
 from itertools import pairwise
 from pathlib import Path
@@ -36,6 +36,9 @@ _ONWARD = (
     f" ORDER BY first_us, id LIMIT {_PAGE}"
 )
 _NEWEST = f"SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE {_RANGE} ORDER BY first_us DESC, id DESC LIMIT ?"
+_CHANGED = (
+    "SELECT id, count FROM attempts WHERE id IN (SELECT value FROM json_each(?)) AND first_us >= ? AND first_us < ?"
+)
 _COUNTS = f"SELECT origin, count(*), sum(count) FROM attempts WHERE {_RANGE} GROUP BY origin"
 
 
@@ -48,12 +51,13 @@ class View:
 
     def __init__(self, journal: Path, spool: Path, level: Level = Level.SITE) -> None:
         self._path = journal
+        self._db: apsw.Connection | None = None
         self._changed: dict[int, Row] = {}
         self._new: list[Row] = []
         self._spans: list[Span] = []
         self._events: list[tuple[int, str, str]] = []
         self._origins: dict[int, Origin] = {}
-        self._newest = -1
+        self._newest = self._newest_span = self._newest_event = -1
         with ExitStack() as files:
             # Opened before the snapshot begins: what is stored and deleted from then on can still be read, and the
             # snapshot says how much of it to leave out.
@@ -62,6 +66,7 @@ class View:
                 self._db = connect(journal)
                 self._look(waiting, level)
             except apsw.Error as error:
+                self.close()
                 raise _unreadable(journal, error) from None
 
     def __enter__(self) -> "View":
@@ -70,6 +75,10 @@ class View:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the view."""
         if self._db is not None:
             self._db.close()
 
@@ -119,25 +128,32 @@ class View:
 
     def _look(self, waiting: list[tuple[Path, FileIO]], level: Level) -> None:
         """Takes what is in the spool and not in the journal, both as of one moment."""
-        db = self._db
-        if db is not None:
-            db.execute("BEGIN")
-        lookup = Lookup(db)
-        numbers = lookup.origins()
+        lookup = Lookup(self._db)
         merger, marks = Merger(lookup.rows, lookup.names), Marks(lookup.span)
-        intake = Intake(Names(level), lambda origin: numbers.setdefault(origin, len(numbers) + _EVER), merger, marks)
-        stored = {
-            str(name): (int(o), int(m)) for name, o, m in self._rows("SELECT name, offset, meta_at FROM segments")
-        }
-        for path, file in waiting:
-            _take(intake, path, file, *stored.get(path.name, (0, -1)))
-        self._newest = next((got[0] for got in self._rows("SELECT max(id) FROM attempts") if got[0] is not None), -1)
-        if db is not None:
-            db.execute("COMMIT")
+        with self._snapshot():
+            numbers = lookup.origins()
+            stored = {name: (at, meta) for name, at, meta in self._rows("SELECT name, offset, meta_at FROM segments")}
+            intake = Intake(Names(level), lambda new: numbers.setdefault(new, _EVER + len(numbers)), merger, marks)
+            for path, file in waiting:
+                _take(intake, path, file, *stored.get(path.name, (0, -1)))
+            self._newest = self._last_id("attempts")
+            self._newest_span, self._newest_event = self._last_id("spans"), self._last_id("events")
         self._origins = {number: origin for origin, number in numbers.items()}
         self._new = [row for row in merger.rows if row.key is None]
         self._changed = {row.key: row for row in merger.rows if row.key is not None}
         self._spans, self._events = marks.spans, intake.events
+
+    def _last_id(self, table: str) -> int:
+        return next((got[0] for got in self._rows(f"SELECT max(id) FROM {table}") if got[0] is not None), -1)
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """What is read inside is of one moment."""
+        self._rows("BEGIN")
+        try:
+            yield
+        finally:
+            self._rows("COMMIT")
 
     def _rows(self, sql: str, *values: int | str) -> list[tuple[Any, ...]]:
         """All result rows at once, so that no statement stays open."""
@@ -160,15 +176,22 @@ class View:
 
     def _sums(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:
         """(origin, attempts, questions) that began from `start` up to `end`; an origin may come several times."""
-        yield from self._rows(_COUNTS, start, end, self._newest)
-        for row in (*self._new, *self._changed.values()):
+        changed = {key: row for key, row in self._changed.items() if start <= row.first < end}
+        with self._snapshot():
+            sums = self._rows(_COUNTS, start, end, self._newest)
+            # What waited when this view began may be stored by now: those rows count as they were seen then.
+            stored = self._rows(_CHANGED, json.dumps(list(changed)), start, end)
+        yield from sums
+        for key, questions in stored:
+            yield changed[key].origin, 0, changed[key].count - questions
+        for row in self._new:
             if start <= row.first < end:
-                yield row.origin, int(row.key is None), row.count - row.before
+                yield row.origin, 1, row.count
 
     def _stored_spans(self) -> list[Span]:
         changed = {span.key for span in self._spans}
-        rows = self._rows("SELECT id, process, boot, first_us, last_us, ended FROM spans ORDER BY id")
-        stored = [Span(*row) for row in rows]
+        sql = "SELECT id, process, boot, first_us, last_us, ended FROM spans WHERE id <= ? ORDER BY id"
+        stored = [Span(*row) for row in self._rows(sql, self._newest_span)]
         return [span for span in stored if span.key not in changed] + self._spans
 
     def _ends(self) -> list[int]:
@@ -182,8 +205,8 @@ class View:
         return ends + [end for span in self._spans for end in (span.first, span.last)]
 
     def _lost(self, since: int, until: int) -> int:
-        sql = "SELECT payload FROM events WHERE kind = 'lost' AND at_us >= ? AND at_us < ?"
-        payloads = [got[0] for got in self._rows(sql, since, until)]
+        sql = "SELECT payload FROM events WHERE kind = 'lost' AND at_us >= ? AND at_us < ? AND id <= ?"
+        payloads = [got[0] for got in self._rows(sql, since, until, self._newest_event)]
         payloads += [payload for at, kind, payload in self._events if kind == "lost" and since <= at < until]
         counts = [json.loads(payload).get("count") for payload in payloads]
         return sum(count for count in counts if isinstance(count, int))

@@ -11,7 +11,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import blockerd
 from blockerd.lists import formats, formats_files, snapshot
 from blockerd.lists.guard import Protected, protected
 from blockerd.lists.sources import ListSource, copy_of, list_sources
-from blockerd.lists.state import write_state
+from blockerd.lists.state import state_lock, write_state
 from blockerd.lists.table import TableBuilder
 from blockerd.settings import Settings
 
@@ -80,16 +80,25 @@ def build(settings: Settings, *, force: bool = False, progress: Progress | None 
         inputs, sources = _inputs(settings, guard)
         pointer = snapshot.read_pointer(folder)
         if pointer and not force and pointer.inputs == inputs and _usable(folder / pointer.snapshot):
-            write_state(settings, pointer)
+            _move(settings, pointer, moved=False)
             return BuildReport(pointer.generation, False, 0, [])
         generation = (pointer.generation if pointer else _highest(folder)) + 1
         reports = _write(settings, guard, sources, generation, progress)
         path = folder / f"policy-{generation}.snapshot"
-        number = pointer.number if pointer else 0
-        write_state(settings, snapshot.Pointer(generation, path.name, inputs, number, ""), moved=True)
-        _keep_two(folder, generation)
+        _move(settings, snapshot.Pointer(generation, path.name, inputs, 0, ""), moved=True)
+        with state_lock(folder):
+            _keep_two(folder, generation)
         _save_reports(folder, generation, reports)
         return BuildReport(generation, True, sum(r.added for r in reports), reports)
+
+
+def _move(settings: Settings, pointer: snapshot.Pointer, *, moved: bool) -> None:
+    """Writes the state and points to `pointer`'s snapshot; the state may have changed while the lists were read."""
+    with state_lock(settings.state.dir):
+        live = snapshot.read_pointer(settings.state.dir)
+        if live:
+            pointer = replace(pointer, number=live.number, state_digest=live.state_digest)
+        write_state(settings, pointer, moved=moved)
 
 
 def inputs_changed(settings: Settings) -> bool:
@@ -191,9 +200,11 @@ def _keep_copy(copy: Path, data: bytes) -> None:
 def _seed(folder: Path) -> int:
     """The hash seed of this install: random, so that nobody can prepare names that collide."""
     path = folder / "policy.seed"
-    if not path.is_file():
+    try:
+        return int(path.read_bytes(), 16) % (1 << 64)
+    except (FileNotFoundError, ValueError):
         snapshot.replace(path, secrets.token_hex(8).encode())
-    return int(path.read_text("ascii"), 16)
+        return int(path.read_bytes(), 16)
 
 
 def _highest(folder: Path) -> int:
@@ -202,6 +213,9 @@ def _highest(folder: Path) -> int:
 
 
 def _keep_two(folder: Path, generation: int) -> None:
+    """Removes older snapshots, and what builds left that were killed."""
+    for path in (*folder.glob("policy-*.partial"), *folder.glob(".policy.*.*"), *folder.glob(".lists.json.*")):
+        path.unlink(missing_ok=True)
     for path in folder.glob("policy-*.snapshot"):
         number = path.stem.removeprefix("policy-")
         if number.isdecimal() and int(number) < generation - 1:

@@ -84,7 +84,8 @@ def write(path: Path, generation: int, content: Content) -> None:
     meta, offsets, total = _layout(content, {name: len(part) for name, part in parts.items()})
     digest = xxh3_128()
     partial = path.with_suffix(".partial")
-    fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    partial.unlink(missing_ok=True)  # of a build that was killed: it may be read-only already
+    fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.posix_fallocate(fd, 0, total)
         body = [(HEADER.size, meta), *((offsets[name], parts[name]) for name in PARTS)]

@@ -4,8 +4,12 @@ Written whenever one of them changes, without touching the snapshot; the resolve
 second. Own files are `<state.dir>/own/allow.txt` and `block.txt`: a name a line, `#` comments, `*.x` for below only.
 """
 
+import fcntl
 import json
-from collections.abc import Mapping
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,11 @@ from blockerd.policy.rule import Scope
 from blockerd.policy.schedule import compile_schedules
 from blockerd.settings import Settings
 
+log = logging.getLogger(__name__)
+
+_NOW, _BEFORE = "policy.state", "policy.state.before"
+"""The state, and the one before it: whichever of them the pointer names is live, so a kill in between harms nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class OwnIssue:
@@ -30,6 +39,18 @@ class OwnIssue:
     line: int
     text: str
     reason: str
+
+
+@contextmanager
+def state_lock(folder: Path) -> Iterator[None]:
+    """Keeps two changes of the state apart; held for moments only, unlike the lock of a build."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd = os.open(folder / "state.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def own_rules(settings: Settings) -> tuple[dict[bytes, OwnRule], list[OwnIssue]]:
@@ -60,8 +81,8 @@ def _own_rule(body: str, line: int, *, allow: bool) -> tuple[bytes, OwnRule]:
     Raises:
         BadName: no name, or a category that does not exist.
     """
-    text, _, category = body.partition(" ")
-    category = category.strip() or "mixed"
+    text, *rest = body.split(None, 1)
+    category = rest[0] if rest else "mixed"
     if category not in CATEGORIES:
         raise BadName(f"no category {category}")
     scope = Scope.BELOW if text.startswith("*.") else Scope.SUBTREE
@@ -70,7 +91,9 @@ def _own_rule(body: str, line: int, *, allow: bool) -> tuple[bytes, OwnRule]:
 
 
 def write_state(settings: Settings, pointer: snapshot.Pointer, *, moved: bool = False) -> snapshot.Pointer:
-    """Writes `policy.state` and moves the pointer if the state changed or the snapshot `moved`.
+    """Writes `policy.state` and moves the pointer if the state changed or the snapshot `moved`; call in `state_lock`.
+
+    `pointer` holds number and digest of the live state. A state that is not the one the pointer names is written again.
 
     Raises:
         OSError: it cannot be written; the old state stays live.
@@ -85,37 +108,37 @@ def write_state(settings: Settings, pointer: snapshot.Pointer, *, moved: bool = 
         "block_answer": settings.dns.block_answer,
         "block_ttl": settings.dns.block_ttl,
     }
-    path = settings.state.dir / "policy.state"
-    old = _read(path)
-    if not moved and old is not None and {**old, "number": 0} == {**body, "number": 0}:
+    folder = settings.state.dir
+    old = _live(folder / _NOW, pointer)
+    if not moved and old is not None and {**json.loads(old), "number": 0} == {**body, "number": 0}:
         return pointer
     number = pointer.number + 1
     data = json.dumps({**body, "number": number}, ensure_ascii=False).encode()
-    snapshot.replace(path, data)
+    if old is not None:
+        snapshot.replace(folder / _BEFORE, old)
+    snapshot.replace(folder / _NOW, data)
     fresh = replace(pointer, number=number, state_digest=snapshot.digest_of(data))
-    snapshot.write_pointer(settings.state.dir, fresh)
+    snapshot.write_pointer(folder, fresh)
     return fresh
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _live(path: Path, pointer: snapshot.Pointer) -> bytes | None:
+    """What is in `path` where it is the state that `pointer` names."""
     try:
-        got = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        data = path.read_bytes()
+    except OSError:
         return None
-    return got if isinstance(got, dict) else None
+    return data if snapshot.digest_of(data) == pointer.state_digest else None
 
 
 def read_state(folder: Path, pointer: snapshot.Pointer) -> State:
     """The state that `pointer` names.
 
     Raises:
-        SnapshotError: missing, damaged, or not the one the pointer names (a change is being written: look again).
+        SnapshotError: missing, damaged, or not the one the pointer names.
     """
-    try:
-        data = (folder / "policy.state").read_bytes()
-    except OSError as error:
-        raise snapshot.SnapshotError(f"policy.state: {error.strerror}; run: blockerd lists build") from None
-    if snapshot.digest_of(data) != pointer.state_digest:
+    data = _live(folder / _NOW, pointer) or _live(folder / _BEFORE, pointer)
+    if data is None:
         raise snapshot.SnapshotError("policy.state: not the one that policy.current names; run: blockerd lists build")
     return state_from(json.loads(data))
 
@@ -132,6 +155,8 @@ def state_from(got: Mapping[str, Any]) -> State:
 def open_policy(folder: Path, guard: Protected, table: Table | None = None) -> Policy:
     """The live policy of the state folder; `table` is reused where it is still the live one.
 
+    Where the live snapshot is missing or damaged the one before it is taken, which is kept for that, and it is logged.
+
     Raises:
         SnapshotError: there is no good policy.
     """
@@ -139,4 +164,18 @@ def open_policy(folder: Path, guard: Protected, table: Table | None = None) -> P
     if pointer is None:
         raise snapshot.SnapshotError("no policy yet; run: blockerd lists build")
     state = read_state(folder, pointer)
-    return Policy(pointer.generation, table or snapshot.open_table(folder / pointer.snapshot), state, guard.names)
+    generation, table = (pointer.generation, table) if table else _good_table(folder, pointer)
+    return Policy(generation, table, state, guard.names)
+
+
+def _good_table(folder: Path, pointer: snapshot.Pointer) -> tuple[int, Table]:
+    try:
+        return pointer.generation, snapshot.open_table(folder / pointer.snapshot)
+    except snapshot.SnapshotError as error:
+        before = pointer.generation - 1
+        try:
+            table = snapshot.open_table(folder / f"policy-{before}.snapshot")
+        except snapshot.SnapshotError:
+            raise error from None
+        log.warning("%s; until then policy %d, the one before it, is used", error, before)
+        return before, table

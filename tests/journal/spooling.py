@@ -4,7 +4,6 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from blockerd.journal import spool
 from blockerd.journal.read import View
@@ -39,7 +38,7 @@ class Spool:
         wires = [from_text(name) + b"\x00\x01\x00\x01" for name in names]
         self.writer.attempts([slot, combo] * len(names), wires, flags, addresses)
 
-    def tell(self, **event: Any) -> None:
+    def tell(self, **event: object) -> None:
         """One EVENT."""
         self.writer.event(event)
 

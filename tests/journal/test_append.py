@@ -4,53 +4,61 @@ import json
 import os
 import signal
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 import apsw
 import pytest
-from tests.journal.spooling import COMBOS, META, SECOND, START, Spool, counts, everything, quiet
 
 from blockerd.journal import append
 from blockerd.journal.append import Journal
 from blockerd.journal.merge import SPAN_GAP_US
-from blockerd.journal.outcome import DrainState
+from blockerd.journal.outcome import Drained, DrainState
 from blockerd.journal.schema import MIGRATIONS, JournalError, migrate, open_writer
-from blockerd.journal.spool import Level
+from blockerd.journal.spool import Level, RawAttempt
+from tests.journal.spooling import COMBOS, META, SECOND, START, Spool, counts, everything, quiet
 
 NOW = START + 3600 * SECOND
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path):
     return tmp_path / "journal.sqlite"
 
 
 @pytest.fixture
-def spool(tmp_path):
+def spool(tmp_path: Path):
     return Spool(tmp_path / "spool")
 
 
 @pytest.fixture
-def journal(path):
+def journal(path: Path):
     made = Journal(path, lambda: NOW)
     yield made
     made.close()
 
 
-def events(path, kind="notice"):
+def events(path: Path, kind: str = "notice"):
     with apsw.Connection(str(path)) as db:
-        return [json.loads(row[0]) for row in db.execute("SELECT payload FROM events WHERE kind = ? ORDER BY id", (kind,))]
+        return [
+            json.loads(row[0]) for row in db.execute("SELECT payload FROM events WHERE kind = ? ORDER BY id", (kind,))
+        ]
 
 
-def test_what_was_asked_is_stored_with_what_it_hit(journal, spool, path):
+def test_what_was_asked_is_stored_with_what_it_hit(journal: Journal, spool: Spool, path: Path):
     spool.ask("www.site.test", "site.test", combo=1)
     assert journal.drain(spool.folder).questions == 2
     (attempt,) = everything(path, spool.folder)
-    assert (attempt.site, attempt.category, attempt.source, attempt.list) == ("site.test", "cam", "starter", "Cam sites")
+    assert (attempt.site, attempt.category, attempt.source, attempt.list) == (
+        "site.test",
+        "cam",
+        "starter",
+        "Cam sites",
+    )
     assert (attempt.count, attempt.action, attempt.client, attempt.time) == (2, "NXDOMAIN", "127.0.0.1", START)
 
 
-def test_a_second_drain_stores_nothing_twice(journal, spool, path):
+def test_a_second_drain_stores_nothing_twice(journal: Journal, spool: Spool, path: Path):
     spool.ask("a.test")
     assert [journal.drain(spool.folder).questions for _ in range(3)] == [1, 0, 0]
     spool.at += SECOND
@@ -60,7 +68,7 @@ def test_a_second_drain_stores_nothing_twice(journal, spool, path):
     assert len(everything(path, spool.folder)) == 2
 
 
-def test_merging_goes_on_after_a_restart_of_control(spool, path):
+def test_merging_goes_on_after_a_restart_of_control(spool: Spool, path: Path):
     for _ in range(3):
         spool.at += 50 * SECOND
         spool.ask("a.test")
@@ -71,7 +79,7 @@ def test_merging_goes_on_after_a_restart_of_control(spool, path):
     assert (attempt.count, attempt.last - attempt.time) == (3, 100 * SECOND)
 
 
-def test_a_meta_in_the_middle_holds_from_there_on_also_over_drains(journal, spool, path):
+def test_a_meta_in_the_middle_holds_from_there_on_also_over_drains(journal: Journal, spool: Spool, path: Path):
     spool.ask("a.test")
     spool.writer.meta(type(META)(8, "policy-8.snapshot", "NODATA", (COMBOS[1], COMBOS[0])))
     spool.ask("b.test")
@@ -86,7 +94,9 @@ def test_a_meta_in_the_middle_holds_from_there_on_also_over_drains(journal, spoo
     ]
 
 
-def test_a_segment_goes_once_the_process_writes_the_next(journal, spool, path, monkeypatch):
+def test_a_segment_goes_once_the_process_writes_the_next(
+    journal: Journal, spool: Spool, path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr("blockerd.journal.spool.SEGMENT_BYTES", 2000)
     for n in range(100):
         spool.ask(f"site-{n}.test")
@@ -97,7 +107,7 @@ def test_a_segment_goes_once_the_process_writes_the_next(journal, spool, path, m
     assert sum(counts(everything(path, spool.folder)).values()) == 100
 
 
-def test_the_last_segment_of_an_earlier_start_goes_only_when_it_is_quiet(journal, spool, path):
+def test_the_last_segment_of_an_earlier_start_goes_only_when_it_is_quiet(journal: Journal, spool: Spool, path: Path):
     spool.ask("a.test")
     later = Spool(spool.folder, start=START + 1)
     later.ask("b.test")
@@ -114,7 +124,7 @@ def test_the_last_segment_of_an_earlier_start_goes_only_when_it_is_quiet(journal
     assert counts(everything(path, spool.folder)) == {"a.test": 1, "b.test": 1, "c.test": 1}
 
 
-def test_the_newest_segment_of_a_process_stays_though_another_process_started_later(journal, spool):
+def test_the_newest_segment_of_a_process_stays_though_another_process_started_later(journal: Journal, spool: Spool):
     spool.ask("a.test")
     Spool(spool.folder, process="proxy", start=START + 1).ask("b.test")
     quiet(*spool.paths)
@@ -122,7 +132,7 @@ def test_the_newest_segment_of_a_process_stays_though_another_process_started_la
     assert len(spool.paths) == 2
 
 
-def test_a_torn_end_waits_until_the_segment_is_sealed_and_is_then_told_once(journal, spool, path):
+def test_a_torn_end_waits_until_the_segment_is_sealed_and_is_then_told_once(journal: Journal, spool: Spool, path: Path):
     spool.ask("a.test", "b.test")
     torn = spool.paths[0]
     data = torn.read_bytes()
@@ -141,7 +151,7 @@ def test_a_torn_end_waits_until_the_segment_is_sealed_and_is_then_told_once(jour
     assert not torn.exists()
 
 
-def test_a_segment_that_could_not_be_deleted_is_not_stored_twice(journal, spool, path):
+def test_a_segment_that_could_not_be_deleted_is_not_stored_twice(journal: Journal, spool: Spool, path: Path):
     spool.ask("a.test")
     first = spool.paths[0]
     Spool(spool.folder, start=START + 1).ask("b.test")
@@ -154,7 +164,7 @@ def test_a_segment_that_could_not_be_deleted_is_not_stored_twice(journal, spool,
     assert counts(everything(path, spool.folder)) == {"a.test": 1, "b.test": 1}
 
 
-def test_a_record_that_makes_no_sense_is_noticed_and_stops_nothing(journal, spool, path):
+def test_a_record_that_makes_no_sense_is_noticed_and_stops_nothing(journal: Journal, spool: Spool, path: Path):
     spool.ask("a.test", combo=len(COMBOS))
     spool.tell(kind="coverage", process="dns", state="dreaming")
     spool.ask("b.test")
@@ -163,7 +173,7 @@ def test_a_record_that_makes_no_sense_is_noticed_and_stops_nothing(journal, spoo
     assert [(told["what"], told["count"]) for told in events(path)] == [("records that could not be read", 2)]
 
 
-def test_what_control_denies_is_kept_and_never_shown(journal, spool, path):
+def test_what_control_denies_is_kept_and_never_shown(journal: Journal, spool: Spool, path: Path):
     spool.ask("a.test", "b.test")
     journal.drain(spool.folder, confirm=lambda raw: [question.name == b"\x01a\x04test\x00" for question in raw])
     assert counts(everything(path, spool.folder)) == {"a.test": 1}
@@ -171,10 +181,10 @@ def test_what_control_denies_is_kept_and_never_shown(journal, spool, path):
         assert db.execute("SELECT sum(count) FROM attempts").get == 2
 
 
-def test_a_confirm_that_raises_loses_nothing(journal, spool, path):
+def test_a_confirm_that_raises_loses_nothing(journal: Journal, spool: Spool, path: Path):
     spool.ask("a.test")
 
-    def broken(raw):
+    def broken(raw: Sequence[RawAttempt]) -> list[bool]:
         raise OSError("no snapshot")
 
     with pytest.raises(OSError, match="no snapshot"):
@@ -183,7 +193,7 @@ def test_a_confirm_that_raises_loses_nothing(journal, spool, path):
     assert counts(everything(path, spool.folder)) == {"a.test": 1}
 
 
-def test_a_lower_level_holds_at_once_for_what_still_waits(journal, spool, path):
+def test_a_lower_level_holds_at_once_for_what_still_waits(journal: Journal, spool: Spool, path: Path):
     spool.ask("www.a.test")
     journal.drain(spool.folder, level=Level.NAME)
     spool.at += 120 * SECOND
@@ -199,7 +209,7 @@ def test_a_lower_level_holds_at_once_for_what_still_waits(journal, spool, path):
     ]
 
 
-def test_signs_of_life_become_spans(journal, spool, path):
+def test_signs_of_life_become_spans(journal: Journal, spool: Spool, path: Path):
     spool.alive("start")
     for _ in range(5):
         spool.at += 60 * SECOND
@@ -214,7 +224,7 @@ def test_signs_of_life_become_spans(journal, spool, path):
     assert [event["state"] for event in events(path, "coverage")] == ["start"]
 
 
-def test_stop_ends_a_drain_between_two_transactions(journal, spool, monkeypatch):
+def test_stop_ends_a_drain_between_two_transactions(journal: Journal, spool: Spool, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(append, "BATCH", 10)
     for n in range(30):
         spool.ask(f"site-{n}.test")
@@ -223,11 +233,11 @@ def test_stop_ends_a_drain_between_two_transactions(journal, spool, monkeypatch)
     assert journal.drain(spool.folder).questions == 11
 
 
-def test_a_missing_spool_folder_is_an_empty_one(journal, tmp_path):
-    assert journal.drain(tmp_path / "none") == append.Drained()
+def test_a_missing_spool_folder_is_an_empty_one(journal: Journal, tmp_path: Path):
+    assert journal.drain(tmp_path / "none") == Drained()
 
 
-def test_the_file_is_private_from_its_creation_and_so_are_its_companions(tmp_path):
+def test_the_file_is_private_from_its_creation_and_so_are_its_companions(tmp_path: Path):
     path = tmp_path / "state" / "journal.sqlite"
     old = os.umask(0)
     try:
@@ -239,13 +249,13 @@ def test_the_file_is_private_from_its_creation_and_so_are_its_companions(tmp_pat
     assert modes == {"state": 0o700, "journal.sqlite": 0o600, "journal.sqlite-wal": 0o600, "journal.sqlite-shm": 0o600}
 
 
-def test_durability_is_as_designed(journal):
+def test_durability_is_as_designed(journal: Journal):
     db, _ = open_writer(journal.path, NOW)
     assert (db.pragma("journal_mode"), db.pragma("synchronous"), db.pragma("foreign_keys")) == ("wal", 2, 1)
     db.close()
 
 
-def test_a_newer_schema_is_refused_in_one_line_and_left_alone(path):
+def test_a_newer_schema_is_refused_in_one_line_and_left_alone(path: Path):
     with apsw.Connection(str(path)) as db:
         db.execute(f"CREATE TABLE later (x); PRAGMA user_version = {len(MIGRATIONS) + 1}")
     before = path.read_bytes()
@@ -254,20 +264,22 @@ def test_a_newer_schema_is_refused_in_one_line_and_left_alone(path):
     assert path.read_bytes() == before
 
 
-def test_an_older_schema_is_migrated_and_a_broken_step_changes_nothing(journal, spool, path):
+def test_an_older_schema_is_migrated_and_a_broken_step_changes_nothing(journal: Journal, spool: Spool, path: Path):
     spool.ask("a.test")
     journal.drain(spool.folder)
     journal.close()
     db = apsw.Connection(str(path))
     with pytest.raises(apsw.SQLError):
-        migrate(db, path, [*MIGRATIONS, "CREATE TABLE more (x) STRICT", "CREATE TABLE more (x INTEGER) STRICT; nonsense"])
+        migrate(
+            db, path, [*MIGRATIONS, "CREATE TABLE more (x) STRICT", "CREATE TABLE more (x INTEGER) STRICT; nonsense"]
+        )
     assert (db.pragma("user_version"), db.table_exists(None, "more")) == (1, False)
     migrate(db, path, [*MIGRATIONS, "CREATE TABLE more (x INTEGER) STRICT"])
     assert (db.pragma("user_version"), db.execute("SELECT count(*) FROM attempts").get) == (2, 1)
     db.close()
 
 
-def test_an_sqlite_that_loses_writes_is_refused(path, monkeypatch):
+def test_an_sqlite_that_loses_writes_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("blockerd.journal.schema.OLDEST_SQLITE", apsw.SQLITE_VERSION_NUMBER + 1)
     with pytest.raises(JournalError, match="install apsw"):
         Journal(path, lambda: NOW)
@@ -278,7 +290,7 @@ def damaged(path: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("harm", ["header", "page", "truncated", "text"])
-def test_a_damaged_journal_is_kept_aside_and_a_new_one_begins(spool, path, harm):
+def test_a_damaged_journal_is_kept_aside_and_a_new_one_begins(spool: Spool, path: Path, harm: str):
     for n in range(2000):
         spool.ask(f"site-{n}.test")
     first = Journal(path, lambda: NOW)
@@ -306,7 +318,7 @@ def test_a_damaged_journal_is_kept_aside_and_a_new_one_begins(spool, path, harm)
     assert sum(counts(everything(path, spool.folder)).values()) == 2001
 
 
-def test_a_missing_wal_or_shm_does_no_harm(journal, spool, path):
+def test_a_missing_wal_or_shm_does_no_harm(journal: Journal, spool: Spool, path: Path):
     spool.ask("a.test")
     journal.drain(spool.folder)
     journal.close()
@@ -316,7 +328,7 @@ def test_a_missing_wal_or_shm_does_no_harm(journal, spool, path):
     assert damaged(path) == []
 
 
-def test_a_lock_held_by_another_program_leaves_everything_in_the_spool(journal, spool, path):
+def test_a_lock_held_by_another_program_leaves_everything_in_the_spool(journal: Journal, spool: Spool, path: Path):
     spool.ask("a.test")
     other = apsw.Connection(str(path))
     other.execute("BEGIN IMMEDIATE")
@@ -331,7 +343,7 @@ def test_a_lock_held_by_another_program_leaves_everything_in_the_spool(journal, 
     assert counts(everything(path, spool.folder)) == {"a.test": 1}
 
 
-def test_a_journal_locked_at_the_start_is_opened_later(spool, path):
+def test_a_journal_locked_at_the_start_is_opened_later(spool: Spool, path: Path):
     other = apsw.Connection(str(path))
     other.execute("BEGIN EXCLUSIVE")
     spool.ask("a.test")
@@ -343,10 +355,11 @@ def test_a_journal_locked_at_the_start_is_opened_later(spool, path):
     assert damaged(path) == []
 
 
-def test_a_full_disk_leaves_everything_in_the_spool(journal, spool, path):
+def test_a_full_disk_leaves_everything_in_the_spool(journal: Journal, spool: Spool, path: Path):
     for n in range(3000):
         spool.ask(f"site-{n}.test")
     db = journal._db
+    assert db
     db.execute(f"PRAGMA max_page_count = {db.pragma('page_count') + 2}")
     drained = journal.drain(spool.folder)
     assert (drained.state, drained.questions) == (DrainState.FULL, 0)
@@ -356,7 +369,7 @@ def test_a_full_disk_leaves_everything_in_the_spool(journal, spool, path):
     assert sum(counts(everything(path, spool.folder)).values()) == 3000
 
 
-def test_an_io_error_while_writing_leaves_everything_in_the_spool_and_the_file_sound(spool, path):
+def test_an_io_error_while_writing_leaves_everything_in_the_spool_and_the_file_sound(spool: Spool, path: Path):
     """A child whose files may not grow gets EFBIG on every write, which SQLite reports as an I/O error."""
     resource = pytest.importorskip("resource")
     for n in range(3000):
@@ -375,7 +388,7 @@ def test_an_io_error_while_writing_leaves_everything_in_the_spool_and_the_file_s
     assert sum(counts(everything(path, spool.folder)).values()) == 3000
 
 
-def test_a_place_that_takes_no_file_is_told_in_one_line(tmp_path, spool):
+def test_a_place_that_takes_no_file_is_told_in_one_line(tmp_path: Path, spool: Spool):
     path = tmp_path / "journal.sqlite"
     path.mkdir()
     with pytest.raises(OSError, match="journal"):

@@ -3,24 +3,37 @@
 import ipaddress
 import json
 from array import array
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.journal.spooling import COMBOS, META, START
 
 from blockerd.journal.decode import whole_records
-from blockerd.journal.intake import Confirmed, Intake, Names
+from blockerd.journal.intake import Confirm, Confirmed, Intake, Names
 from blockerd.journal.lookup import Lookup
 from blockerd.journal.merge import Marks, Merger, Origin
-from blockerd.journal.spool import From, Level, Record, RecordKind, Writer, raw_attempts, read, segments
+from blockerd.journal.spool import (
+    From,
+    Level,
+    Meta,
+    RawAttempt,
+    Record,
+    RecordKind,
+    Writer,
+    raw_attempts,
+    read,
+    segments,
+)
 from blockerd.policy.name import ROOT, from_text, site_of, to_text
+from tests.journal.spooling import COMBOS, META, START
 
 
 class Taken:
     """An Intake over no journal; `origins` in order of their numbers."""
 
-    def __init__(self, level=Level.NAME, confirm=None):
+    def __init__(self, level: Level = Level.NAME, confirm: Confirm | None = None):
         self.origins: list[Origin] = []
         nothing = Lookup(None)
         self.intake = Intake(
@@ -31,12 +44,12 @@ class Taken:
             Confirmed(confirm) if confirm else None,
         )
 
-    def _intern(self, origin):
+    def _intern(self, origin: Origin) -> int:
         if origin not in self.origins:
             self.origins.append(origin)
         return self.origins.index(origin)
 
-    def feed(self, *records, meta=META, process="dns"):
+    def feed(self, *records: Record, meta: Meta | None = META, process: str = "dns"):
         for record in records:
             self.intake.feed(record, meta, process)
         self.intake.settle()
@@ -47,18 +60,26 @@ class Taken:
         return self.intake.merger.rows
 
 
-def record(names, combos=None, flags=0, addresses=b"", slots=None):
-    numbers = array("Q", [n for pair in zip(slots or [0] * len(names), combos or [0] * len(names), strict=True) for n in pair])
+def record(
+    names: list[bytes],
+    combos: list[int] | None = None,
+    flags: int = 0,
+    addresses: bytes = b"",
+    slots: list[int] | None = None,
+):
+    numbers = array(
+        "Q", [n for pair in zip(slots or [0] * len(names), combos or [0] * len(names), strict=True) for n in pair]
+    )
     payload = numbers.tobytes() + b"".join(name + b"\x00\x01\x00\x01" for name in names) + addresses
     return Record(0, 0, START, len(names), RecordKind.ATTEMPTS, flags, payload)
 
 
-def event(**fields):
+def event(**fields: object):
     return Record(0, 0, START, 1, RecordKind.EVENT, 0, json.dumps(fields).encode())
 
 
-def attempt_event(**changed):
-    fields = {
+def attempt_event(**changed: object):
+    fields: dict[str, object] = {
         "kind": "attempt", "time": START, "name": "www.site.test", "site": "site.test", "qtype": 1, "category": "cam",
         "source": "starter", "list": "Cam sites", "action": "DROP", "channel": "proxy", "client": "127.0.0.1",
         "user": "ada", "attempt": "attempt",
@@ -70,8 +91,10 @@ labels = st.binary(min_size=1, max_size=12) | st.sampled_from([b"www", b"co", b"
 wires = st.lists(labels, min_size=1, max_size=5).map(lambda found: b"".join(bytes((len(x),)) + x for x in found) + ROOT)
 
 
-@given(st.lists(st.tuples(wires, st.integers(0, len(COMBOS) - 1)), min_size=1, max_size=20), st.sampled_from(list(From)))
-def test_bulk_reading_equals_the_plain_one(asked, flags):
+@given(
+    st.lists(st.tuples(wires, st.integers(0, len(COMBOS) - 1)), min_size=1, max_size=20), st.sampled_from(list(From))
+)
+def test_bulk_reading_equals_the_plain_one(asked: list[tuple[bytes, int]], flags: From):
     names, combos = [name for name, _ in asked], [combo for _, combo in asked]
     width = {From.ADDRESSES4: 4, From.ADDRESSES6: 16}.get(flags, 0)
     addresses = b"".join((n + 1).to_bytes(width, "big") for n in range(len(asked))) if width else b""
@@ -90,7 +113,7 @@ def test_bulk_reading_equals_the_plain_one(asked, flags):
 
 
 @given(wires)
-def test_sites_equal_those_of_the_suffix_list(wire):
+def test_sites_equal_those_of_the_suffix_list(wire: bytes):
     try:
         site = site_of(wire)
     except LookupError:
@@ -107,7 +130,7 @@ def test_sites_equal_those_of_the_suffix_list(wire):
         (Level.COUNTS, "", []),
     ],
 )
-def test_nothing_finer_than_the_level_comes_through(level, site, names):
+def test_nothing_finer_than_the_level_comes_through(level: Level, site: str, names: list[str]):
     for one in (record([from_text("www.site.test")]), attempt_event()):
         (row,) = Taken(level).feed(one).rows
         assert (row.site, row.names) == (site, names)
@@ -148,7 +171,7 @@ def test_an_attempt_spelled_out_is_taken_with_all_its_fields():
         attempt_event(user=None),
     ],
 )
-def test_a_record_that_makes_no_sense_is_counted_and_adds_nothing(one):
+def test_a_record_that_makes_no_sense_is_counted_and_adds_nothing(one: Record):
     taken = Taken().feed(one)
     assert taken.intake.bad == max(1, one.count)
     assert (taken.rows, taken.intake.marks.spans, taken.intake.events, taken.intake.questions) == ([], [], [], 0)
@@ -159,21 +182,23 @@ def test_attempts_without_a_meta_before_them_are_counted_as_unreadable():
 
 
 @given(st.binary(max_size=200), st.integers(0, 9), st.sampled_from(list(RecordKind)), st.integers(0, 5))
-def test_no_payload_whatever_raises(payload, count, kind, flags):
+def test_no_payload_whatever_raises(payload: bytes, count: int, kind: RecordKind, flags: int):
     taken = Taken().feed(Record(0, 0, START, count, kind, flags, payload))
     assert taken.intake.questions + taken.intake.bad + len(taken.intake.events) <= max(1, count)
 
 
 def test_alive_marks_become_spans_and_only_start_and_stop_events():
-    taken = Taken().feed(*(event(kind="coverage", process="dns", state=s, boot="b") for s in ("start", "alive", "stop")))
+    taken = Taken().feed(
+        *(event(kind="coverage", process="dns", state=s, boot="b") for s in ("start", "alive", "stop"))
+    )
     assert len(taken.intake.marks.spans) == 1
     assert [json.loads(payload)["state"] for _, _, payload in taken.intake.events] == ["start", "stop"]
 
 
 def test_each_name_and_slot_is_confirmed_once_and_a_denied_one_is_set_apart():
-    asked = []
+    asked: list[tuple[bytes, int]] = []
 
-    def confirm(raw):
+    def confirm(raw: Sequence[RawAttempt]) -> list[bool]:
         asked.extend((question.name, question.slot) for question in raw)
         return [question.name == from_text("site.test") for question in raw]
 
@@ -191,7 +216,7 @@ def test_clients_are_told_by_address():
     assert [origin.client for origin in taken.origins] == ["192.168.1.30", "192.168.1.31"]
 
 
-def test_whole_records_are_those_of_the_plain_reader_from_any_of_their_ends(tmp_path):
+def test_whole_records_are_those_of_the_plain_reader_from_any_of_their_ends(tmp_path: Path):
     writer = Writer(tmp_path, "dns", lambda: START, lambda: 0.0)
     writer.meta(META)
     for n in range(5):

@@ -1,5 +1,7 @@
 """Which questions are one attempt, and which signs of life are one span."""
 
+from collections.abc import Callable, Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ class Store:
     def __init__(self):
         self.rows: list[Row] = []
 
-    def take(self, questions):
+    def take(self, questions: Sequence[Question]):
         merger = Merger(self.find, self.known)
         merger.add(questions)
         for row in merger.rows:
@@ -24,15 +26,15 @@ class Store:
                 self.rows.append(row)
             row.before = row.count
 
-    def find(self, keys, since):
+    def find(self, keys: list[tuple[str, int]], since: int):
         return {(r.site, r.origin): r for r in self.rows if (r.site, r.origin) in set(keys) and r.last >= since}
 
-    def known(self, site, origin, hour):
+    def known(self, site: str, origin: int, hour: int):
         own = [r for r in self.rows if (r.site, r.origin) == (site, origin) and r.first // LONGEST_US == hour]
         return {name for row in own for name in row.names}
 
 
-def merged(*questions):
+def merged(*questions: tuple[int, str, int, str]):
     store = Store()
     store.take([Question(*q) for q in questions])
     return store.rows
@@ -95,7 +97,7 @@ questions = st.lists(
 
 
 @given(questions, st.lists(st.integers(0, 60)))
-def test_how_questions_are_batched_makes_no_difference(story, cuts):
+def test_how_questions_are_batched_makes_no_difference(story: list[Question], cuts: list[int]):
     whole, parts = Store(), Store()
     whole.take(story)
     at = 0
@@ -108,13 +110,13 @@ def test_how_questions_are_batched_makes_no_difference(story, cuts):
 
 
 @given(questions)
-def test_every_question_is_in_exactly_one_attempt(story):
+def test_every_question_is_in_exactly_one_attempt(story: list[Question]):
     rows = merged(*story)
     assert sum(row.count for row in rows) == len(story)
     assert all(row.first <= row.last < row.first + LONGEST_US for row in rows)
 
 
-def spans(*marks, find=lambda process, boot: None):
+def spans(*marks: tuple[int, str], find: Callable[[str, str], Span | None] = lambda process, boot: None):
     taken = Marks(find)
     for at, state in marks:
         taken.add(T + at * SPAN_GAP_US // 150, "dns", "b1", state)

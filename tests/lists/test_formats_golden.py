@@ -59,12 +59,12 @@ def write() -> None:
 
 @pytest.mark.parametrize("trust", TRUST)
 @pytest.mark.parametrize("case", CASES)
-def test_each_line_means_what_the_golden_file_says(case, trust):
+def test_each_line_means_what_the_golden_file_says(case: str, trust: str):
     assert result(case, trust) == (GOLDEN / f"{case}.{trust}").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case not in ("squidguard",)])
-def test_auto_reads_a_list_as_its_own_format_would(case):
+def test_auto_reads_a_list_as_its_own_format_would(case: str):
     """But for what only a named format reads: expressions without slashes, and names in a list of anything."""
     data = (GOLDEN / f"{case}.list").read_bytes()
     named, auto = parse(data, case.partition("-")[0]), parse(data)

@@ -20,7 +20,7 @@ from blockerd.policy.name import BadName, from_ascii, from_text, to_text
         ("example", b"\x07example\x00"),
     ],
 )
-def test_text_becomes_canonical_wire_form(text, wire):
+def test_text_becomes_canonical_wire_form(text: str, wire: bytes):
     assert from_text(text) == wire
 
 
@@ -39,7 +39,7 @@ def test_text_becomes_canonical_wire_form(text, wire):
         ("xn--a.example", "xn--a.example"),
     ],
 )
-def test_unicode_and_punycode_are_one_name(text, ascii_text):
+def test_unicode_and_punycode_are_one_name(text: str, ascii_text: str):
     assert to_text(from_text(text)) == ascii_text
 
 
@@ -64,7 +64,7 @@ def test_unicode_and_punycode_are_one_name(text, ascii_text):
         ("*.site.test", "character that no name has"),
     ],
 )
-def test_what_is_no_name_says_why(text, reason):
+def test_what_is_no_name_says_why(text: str, reason: str):
     with pytest.raises(BadName, match=f"^{reason}$"):
         from_text(text)
 
@@ -77,14 +77,14 @@ def test_a_name_of_255_octets_is_the_longest():
 
 
 @given(st.lists(st.text("abcxyz0189-_", min_size=1, max_size=20), min_size=1, max_size=6))
-def test_text_and_wire_form_go_both_ways(labels):
+def test_text_and_wire_form_go_both_ways(labels: list[str]):
     text = ".".join(labels)
     assert to_text(from_text(text)) == text
     assert name.labels_of(from_text(text)) == [label.encode() for label in labels]
 
 
 @given(st.text(max_size=80))
-def test_any_text_gives_a_name_or_bad_name(text):
+def test_any_text_gives_a_name_or_bad_name(text: str):
     try:
         wire = from_text(text)
     except BadName:
@@ -123,7 +123,7 @@ def test_covers_compares_whole_labels():
         ("site.xn--55qx5d.cn", "xn--55qx5d.cn", "xn--55qx5d.cn", "site.xn--55qx5d.cn"),
     ],
 )
-def test_public_suffix_and_site(text, suffix, icann_suffix, site):
+def test_public_suffix_and_site(text: str, suffix: str, icann_suffix: str, site: str):
     wire = from_text(text)
     assert to_text(name.public_suffix(wire)) == suffix
     assert to_text(name.public_suffix(wire, private=False)) == icann_suffix
@@ -157,7 +157,7 @@ def test_the_root_is_its_own_suffix_and_site():
         ("", "…"),
     ],
 )
-def test_masked_hides_the_label_before_the_suffix(text, shown):
+def test_masked_hides_the_label_before_the_suffix(text: str, shown: str):
     assert name.masked(text) == shown
 
 

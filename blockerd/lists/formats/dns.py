@@ -1,13 +1,13 @@
 """Configuration lines of dnsmasq and unbound that block or open names. Pure.
 
 Any other option of these programs is counted as not applicable: a list file may set none of ours. Called by `formats`
-for whole lists, by `formats_lines` for a dnsmasq line among others.
+for whole lists, by `lines` for a dnsmasq line among others.
 """
 
 import re
 
-from blockerd.lists.formats_base import Taker, address_of, is_sink, list_name, record_of
-from blockerd.lists.formats_options import BadRule, checked_record
+from blockerd.lists.formats.base import Taker, address_of, is_sink, list_name, record_of
+from blockerd.lists.formats.options import BadRule, checked_record
 from blockerd.model import Action
 from blockerd.policy.name import BadName
 from blockerd.policy.rule import Rule, Scope

@@ -8,13 +8,13 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from blockerd.lists.formats_adblock import cancelled_keys
-from blockerd.lists.formats_base import MAX_LINE, Batch, Issue, Parsed, Taker, decode
-from blockerd.lists.formats_dns import UnboundReader, take_dnsmasq
-from blockerd.lists.formats_fast import FastReader, FastZoneReader, SlowPath, blocks
-from blockerd.lists.formats_lines import LineReader, is_comment, note_header
-from blockerd.lists.formats_squid import take_squid
-from blockerd.lists.formats_zone import ZoneReader
+from blockerd.lists.formats.adblock import cancelled_keys
+from blockerd.lists.formats.base import MAX_LINE, Batch, Issue, Parsed, Taker, decode
+from blockerd.lists.formats.dns import UnboundReader, take_dnsmasq
+from blockerd.lists.formats.fast import FastReader, FastZoneReader, SlowPath, blocks
+from blockerd.lists.formats.lines import LineReader, is_comment, note_header
+from blockerd.lists.formats.squid import take_squid
+from blockerd.lists.formats.zone import ZoneReader
 
 __all__ = ["FORMATS", "Batch", "Issue", "Parsed", "parse"]
 

@@ -2,14 +2,14 @@ r"""The pattern part of a rule: a name with its scope where it is one, else a pa
 
 Most "patterns" of published lists are names in disguise (`/^(.*\.)?x\.y$/`, `||*.x^`) and become names, which cost
 nothing to match. Nothing here compiles a pattern of a list: `build` does, on a linear engine. Called by
-`formats_adblock`.
+`adblock`.
 """
 
 import re
 from dataclasses import dataclass
 
-from blockerd.lists.formats_base import MAX_PATTERN, list_name
-from blockerd.lists.formats_options import BadRule, NotForNames
+from blockerd.lists.formats.base import MAX_PATTERN, list_name
+from blockerd.lists.formats.options import BadRule, NotForNames
 from blockerd.policy.name import BadName, from_ascii, suffix_rules
 from blockerd.policy.rule import Scope
 

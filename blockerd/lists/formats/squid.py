@@ -4,8 +4,8 @@ A URL line that is only a host counts as a name; a path or an expression is for 
 `formats`; `formats_files` joins the files of a folder.
 """
 
-from blockerd.lists.formats_base import Taker, list_name
-from blockerd.lists.formats_lines import LOCAL_NAMES, host_of
+from blockerd.lists.formats.base import Taker, list_name
+from blockerd.lists.formats.lines import LOCAL_NAMES, host_of
 from blockerd.policy.name import BadName
 
 _EXPRESSION = frozenset("()[]{}|\\^$*+ ")

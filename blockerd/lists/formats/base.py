@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 
-from blockerd.lists.suffixes import TLDS, Reach, reach
+from blockerd.lists.formats.suffixes import TLDS, Reach, reach
 from blockerd.model import Action
 from blockerd.policy.name import BadName, from_text
 from blockerd.policy.rule import Rule, Scope

@@ -1,14 +1,14 @@
 """Adblock and AdGuard DNS rules, one at a time: pattern, `@@`, modifiers, `$badfilter`. Pure.
 
 Cosmetic and URL rules are counted as not applicable, never half applied. `||x^` without modifiers normally goes
-another way (`formats_fast`) and comes here only among others. Called by `formats_lines`.
+another way (`fast`) and comes here only among others. Called by `lines`.
 """
 
 import re
 
-from blockerd.lists.formats_base import Taker, decode
-from blockerd.lists.formats_options import BadRule, NotForNames, Options, read_options, split_options
-from blockerd.lists.formats_pattern import Shape, read_regex, read_shape
+from blockerd.lists.formats.base import Taker, decode
+from blockerd.lists.formats.options import BadRule, NotForNames, Options, read_options, split_options
+from blockerd.lists.formats.pattern import Shape, read_regex, read_shape
 from blockerd.policy.rule import Rule
 
 RULE_TEXT = 400

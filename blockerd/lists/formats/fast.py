@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from blockerd.lists.formats_base import Taker
-from blockerd.lists.formats_lines import LOCAL_NAMES
-from blockerd.lists.formats_zone import TRIGGERS, ZoneReader, fold_pairs
-from blockerd.lists.suffixes import special_names
+from blockerd.lists.formats.base import Taker
+from blockerd.lists.formats.lines import LOCAL_NAMES
+from blockerd.lists.formats.suffixes import special_names
+from blockerd.lists.formats.zone import TRIGGERS, ZoneReader, fold_pairs
 from blockerd.policy.name import from_ascii
 
 BLOCK = 1 << 18

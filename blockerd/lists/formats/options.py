@@ -2,14 +2,14 @@
 
 Knows the modifiers that have a meaning for a name (AdGuard DNS syntax) and those that only a browser can use; any
 other refuses the rule, for a rule without its condition would cover more than its author meant. Called by
-`formats_adblock`.
+`adblock`.
 """
 
 import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from blockerd.lists.formats_base import address_of, is_sink, list_name, record_of
+from blockerd.lists.formats.base import address_of, is_sink, list_name, record_of
 from blockerd.model import Action
 from blockerd.policy.name import BadName, to_text
 

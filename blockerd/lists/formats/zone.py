@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from blockerd.lists.formats_base import MAX_LINE, Taker, address_of, decode, is_sink, list_name, record_of
-from blockerd.lists.formats_lines import is_comment, note_header
-from blockerd.lists.formats_options import BadRule, checked_record
+from blockerd.lists.formats.base import MAX_LINE, Taker, address_of, decode, is_sink, list_name, record_of
+from blockerd.lists.formats.lines import is_comment, note_header
+from blockerd.lists.formats.options import BadRule, checked_record
 from blockerd.model import Action
 from blockerd.policy.name import BadName
 from blockerd.policy.rule import Rule, Scope

@@ -1,16 +1,16 @@
 """Line by line: hosts, plain names, wildcards, and the way to Adblock rules and expressions. Pure.
 
 Decides for each line what it is (DESIGN section 5, `auto`); a list read as hosts, domains or wildcard takes plain lines
-of all three but no rules. This is the slow path: `formats_fast` takes the lines that need no second look.
+of all three but no rules. This is the slow path: `fast` takes the lines that need no second look.
 """
 
 import re
 
-from blockerd.lists import formats_dns
-from blockerd.lists.formats_adblock import COSMETIC, RULE_TEXT, Key, is_regex, plain_key, take_rule
-from blockerd.lists.formats_base import MAX_LINE, Taker, address_of, decode, is_sink, list_name, record_of
-from blockerd.lists.formats_options import BadRule, NotForNames
-from blockerd.lists.formats_pattern import read_regex, read_shape
+from blockerd.lists.formats import dns
+from blockerd.lists.formats.adblock import COSMETIC, RULE_TEXT, Key, is_regex, plain_key, take_rule
+from blockerd.lists.formats.base import MAX_LINE, Taker, address_of, decode, is_sink, list_name, record_of
+from blockerd.lists.formats.options import BadRule, NotForNames
+from blockerd.lists.formats.pattern import read_regex, read_shape
 from blockerd.model import Action
 from blockerd.policy.name import BadName
 from blockerd.policy.rule import Rule, Scope
@@ -72,7 +72,7 @@ class LineReader:
                 self._host(line, text, word, None if sink else record_of(address))
         elif text[0] in "|@" or any(c in text for c in "^$*"):
             self._pattern(line, text)
-        elif text.startswith(formats_dns.DNSMASQ):
+        elif text.startswith(dns.DNSMASQ):
             self._dnsmasq(line, text)
         elif len(words) == 1:
             self._plain(line, text)
@@ -83,7 +83,7 @@ class LineReader:
 
     def _dnsmasq(self, line: int, text: str) -> None:
         if self._rules:
-            formats_dns.take_dnsmasq(self._taker, line, text)
+            dns.take_dnsmasq(self._taker, line, text)
         else:
             self._taker.issue(line, text, f"a rule, in a list read as {self._format}")
 
