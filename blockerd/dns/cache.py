@@ -22,7 +22,10 @@ def key_of(question: Question) -> Key:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A kept answer: flags octets, counts, and all after the question; `ttls` are (offset into `body`, seconds)."""
+    """A kept answer: flags octets, counts, and all after the question; `ttls` are (offset into `body`, seconds).
+
+    `targets` are the names it leads through, to be decided again each time: a list may have come to hold one since.
+    """
 
     flags: bytes
     counts: bytes
@@ -30,6 +33,7 @@ class Entry:
     ttls: tuple[tuple[int, int], ...]
     stored: float
     expires: float
+    targets: tuple[bytes, ...] = ()
 
 
 class Template:

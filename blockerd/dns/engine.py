@@ -6,7 +6,7 @@ Order of effects for a refused question: decide, record the attempt, answer.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from blockerd.dns import gate, message, reply
 from blockerd.dns.cache import Cache, Entry, Key, key_of, template
@@ -100,14 +100,28 @@ class Engine:
                 scan = reply.scan(packet, question)
         except reply.Malformed:
             return None
-        for target in scan.targets:
-            decision = decide(self.policy, Query(target, question.qtype), now)
-            if decision.blocked:
-                return self._withhold(question, decision, target, forward.client)
+        withheld = self._led_astray(question, scan.targets, forward.client, now)
+        if withheld is not None:
+            return withheld
         entry = _keepable(packet, scan, question, now)
         if first and scan.ttl > 0:
             self.cache.put(key_of(question), entry)
         return entry
+
+    def _led_astray(self, question: Question, targets: tuple[bytes, ...], client: str, now: float) -> bytes | None:
+        """The block answer where one of `targets` is listed, unless the question's own name is protected or allowed."""
+        if not targets or self._open(question, now):
+            return None
+        for target in targets:
+            decision = decide(self.policy, Query(target, question.qtype), now)
+            if decision.blocked:
+                return self._withhold(question, decision, target, client)
+        return None
+
+    def _open(self, question: Question, now: float) -> bool:
+        """True for a name that the protected or the own list opens; only their rules have no category."""
+        rule = decide(self.policy, Query(question.name, question.qtype), now).rule
+        return rule is not None and not rule.category
 
     def _withhold(self, question: Question, decision: Decision, name: bytes, client: str) -> bytes:
         self.counters.blocked += 1
@@ -131,7 +145,7 @@ def _by_policy(engine: Engine, question: Question, packet: bytes, client: str, n
     opt = packet[-OPT_LENGTH:]
     answer = engine._withhold(question, decision, question.name, client)
     if answer and question.edns and _bare(opt, packet, question) and len(engine.fast.opts) < _OPT_FORMS:
-        engine.fast.opts[opt] = answer[12 + len(question.raw) :]
+        engine.fast.opts[opt] = block_tail(engine.policy, question)
     return answer
 
 
@@ -144,6 +158,9 @@ def _by_cache(engine: Engine, question: Question, packet: bytes, client: str, no
     entry = engine.cache.get(key_of(question), now)
     if entry is None:
         return None
+    withheld = engine._led_astray(question, entry.targets, client, now)
+    if withheld is not None:
+        return withheld
     engine.counters.cached += 1
     made = template(entry, question, message.opt_record(question))
     if len(made.data) + 2 <= min(question.size, message.UDP_SIZE):
@@ -165,7 +182,10 @@ def _keepable(packet: bytes, scan: reply.Scan, question: Question, now: float) -
     flags = bytes((0x80 | (packet[2] & 0x02), 0x80 | (packet[3] & 0x2F)))
     counts = packet[4:10] + b"\x00\x00"
     ttls = tuple((offset - start, ttl) for offset, ttl in scan.ttls)
-    return Entry(flags, counts, packet[start : scan.end], ttls, now, now + scan.ttl)
+    body = bytearray(packet[start : scan.end])
+    for offset, ttl in ttls:
+        body[offset : offset + 4] = ttl.to_bytes(4, "big")
+    return Entry(flags, counts, bytes(body), ttls, now, now + scan.ttl, scan.targets)
 
 
 def _fit(answer: bytes, question: Question, limit: int) -> bytes:
@@ -181,8 +201,13 @@ def upstream_query(question: Question) -> bytes:
     )
 
 
-def block_tail(policy: Policy) -> bytes:
-    """What follows the question in a block answer without EDNS, cut from an answer that `message` made."""
+def block_tail(policy: Policy, asked: Question | None = None) -> bytes:
+    """What follows the question in a block answer, cut from an answer that `message` made for a name of its own.
+
+    With the EDNS shape of `asked`, or without EDNS.
+    """
     question = gate.read(bytes(4) + b"\x00\x01" + bytes(6) + b"\x01x\x00\x00\x10\x00\x01")
+    if asked:
+        question = replace(question, edns=asked.edns, do=asked.do)
     decision = Decision(Action.NXDOMAIN, "")
     return message.blocked(question, decision, zero=False, ttl=policy.state.block_ttl)[12 + len(question.raw) :]

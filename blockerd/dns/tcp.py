@@ -47,6 +47,8 @@ class Connection(asyncio.Protocol):
         self._client = ""
         self._under_way = 0
         self._ended = False
+        self._busy = False
+        self._full = False
         self._last = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
@@ -88,13 +90,35 @@ class Connection(asyncio.Protocol):
             self._finish()
         return True
 
+    def pause_writing(self) -> None:
+        """The client does not take its answers: no more of its questions are read until it does."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """It takes them again."""
+        self._full = False
+        self._frames()
+
     def abort(self) -> None:
         """Ends the connection now."""
         if self._transport:
             self._transport.abort()
 
     def _frames(self) -> None:
-        while self._under_way < MOST_UNDER_WAY and len(self._data) >= 2:
+        """Handles the frames at hand. One that is answered at once comes back here, and the loop under way goes on."""
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            self._each_frame()
+        finally:
+            self._busy = False
+        if self._transport:
+            pause = self._full or self._under_way >= MOST_UNDER_WAY
+            (self._transport.pause_reading if pause else self._transport.resume_reading)()
+
+    def _each_frame(self) -> None:
+        while not self._full and self._under_way < MOST_UNDER_WAY and len(self._data) >= 2:
             end = 2 + int.from_bytes(self._data[:2], "big")
             if end < 14:
                 self.abort()
@@ -105,8 +129,6 @@ class Connection(asyncio.Protocol):
             del self._data[:end]
             self._under_way += 1
             self._owner.handle(packet, self._client, self._reply)
-        if self._under_way >= MOST_UNDER_WAY and self._transport:
-            self._transport.pause_reading()
 
     def _reply(self, answer: bytes) -> None:
         self._under_way -= 1
@@ -117,8 +139,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(len(answer).to_bytes(2, "big") + answer)
         if self._ended and not self._under_way:
             self._finish()
-        elif self._under_way == MOST_UNDER_WAY - 1:
-            self._transport.resume_reading()
+        else:
             self._frames()
 
     def _finish(self) -> None:

@@ -48,9 +48,15 @@ class Trial:
 
 def _guarded(parsed: Parsed) -> list[dict[str, Any]]:
     """Names that the product would leave open whatever this list says."""
-    guard = protected().names
-    rows = [(n, line) for n, line in zip(parsed.names, parsed.lines, strict=True) if n in guard]
-    rows += [(rule.name, rule.line) for rule in parsed.rules if rule.name in guard and not rule.allow]
+    guard, above = protected(), dict[bytes, bool]()
+    rows: list[tuple[bytes, int]] = []
+    for name, line in zip(parsed.names, parsed.lines, strict=True):
+        parent = name[name[0] + 1 :]
+        if parent not in above:
+            above[parent] = guard.covers(parent)
+        if above[parent] or name in guard.names:
+            rows.append((name, line))
+    rows += [(rule.name, rule.line) for rule in parsed.rules if not rule.allow and guard.covers(rule.name)]
     return [{"line": line, "text": to_text(name), "reason": "protected name: stays open"} for name, line in rows]
 
 

@@ -225,7 +225,7 @@ def test_looks_never_go_backwards_while_questions_arrive(tmp_path: Path, path: P
     """A thread writes and drains; the totals this one reads only grow and end at what was asked."""
     monkeypatch.setattr("blockerd.journal.spool.SEGMENT_BYTES", 3000)
     folder = tmp_path / "spool"
-    asked = 6000
+    asked = 2400
 
     def work():
         spool, journal = Spool(folder), Journal(path, lambda: NOW)

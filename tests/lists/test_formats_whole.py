@@ -9,10 +9,6 @@ from blockerd.lists.formats.base import MAX_ISSUES, MAX_LINE, Issue
 from blockerd.policy.name import from_text, to_text
 
 
-def names(data: bytes, format_: str = "auto") -> list[str]:
-    return [to_text(wire) for wire in parse(data, format_).names]
-
-
 @pytest.mark.parametrize(
     ("data", "why"),
     [

@@ -76,7 +76,7 @@ def parse(
 def _refusal(data: bytes, *, own: bool) -> str | None:
     """Why `data` is no list at all. An empty own file is one: it blocks nothing yet."""
     head = data[:_HEAD]
-    if not data.strip():
+    if not head.strip() and not data.strip():
         return None if own else "empty"
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return None

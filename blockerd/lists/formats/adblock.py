@@ -6,13 +6,11 @@ another way (`fast`) and comes here only among others. Called by `lines`.
 
 import re
 
-from blockerd.lists.formats.base import Taker, decode
+from blockerd.lists.formats.base import RULE_TEXT, Taker, decode
 from blockerd.lists.formats.options import BadRule, NotForNames, Options, read_options, split_options
 from blockerd.lists.formats.pattern import Shape, read_regex, read_shape
 from blockerd.policy.rule import Rule
 
-RULE_TEXT = 400
-"""Characters of a rule that are kept to show."""
 COSMETIC = re.compile(r"(?<!\s)#@?[$%?]{0,2}#(?=[^\s#])|\$@?\$[a-z]")
 
 Key = tuple[bool, str, frozenset[str]]

@@ -18,6 +18,8 @@ MAX_ISSUES = 1000
 MAX_LINE = 65536
 """Octets of the longest line that is read; the longest real rules ($denyallow lists) have a few thousand."""
 MAX_PATTERN = 4096
+RULE_TEXT = 400
+"""Characters of a rule that are kept to show."""
 _TEXT = 120
 _LOOPBACK = IPv4Network("127.0.0.0/8")
 _NO_ADDRESS = frozenset((IPv4Address("0.0.0.0"), IPv6Address("::"), IPv6Address("::1")))

@@ -6,7 +6,7 @@ for whole lists, by `lines` for a dnsmasq line among others.
 
 import re
 
-from blockerd.lists.formats.base import Taker, address_of, is_sink, list_name, record_of
+from blockerd.lists.formats.base import RULE_TEXT, Taker, address_of, is_sink, list_name, record_of
 from blockerd.lists.formats.options import BadRule, checked_record
 from blockerd.model import Action
 from blockerd.policy.name import BadName
@@ -58,10 +58,10 @@ def _dnsmasq_name(taker: Taker, line: int, text: str, name: str, target: str, *,
         return
     scope = Scope.BELOW if below else Scope.SUBTREE
     if address is None or is_sink(address):
-        taker.rule(Rule(wire, line, scope, allow=opens, text=text))
+        taker.rule(Rule(wire, line, scope, allow=opens, text=text[:RULE_TEXT]))
     else:
         data = (record_of(address),)
-        taker.rule(Rule(wire, line, scope, action=Action.LOCAL_DATA, data=data, text=text))
+        taker.rule(Rule(wire, line, scope, action=Action.LOCAL_DATA, data=data, text=text[:RULE_TEXT]))
 
 
 class UnboundReader:
@@ -92,11 +92,11 @@ class UnboundReader:
             self._taker.issue(line, text, str(error))
             return
         if kind in _OPEN:
-            self._taker.rule(Rule(wire, line, allow=True, text=text))
+            self._taker.rule(Rule(wire, line, allow=True, text=text[:RULE_TEXT]))
         elif kind in _DROP:
-            self._taker.rule(Rule(wire, line, action=Action.DROP, text=text))
+            self._taker.rule(Rule(wire, line, action=Action.DROP, text=text[:RULE_TEXT]))
         elif kind == "always_nodata":
-            self._taker.rule(Rule(wire, line, action=Action.NODATA, text=text))
+            self._taker.rule(Rule(wire, line, action=Action.NODATA, text=text[:RULE_TEXT]))
         elif kind == "redirect" and self._taker.rewrites:
             self._redirects[wire] = (line, text)
         elif kind in _NXDOMAIN:
@@ -136,7 +136,7 @@ class UnboundReader:
             if is_blocked or scope is Scope.SUBTREE:
                 self._taker.out.folded += 1
             else:
-                self._taker.rule(Rule(wire, line, Scope.EXACT, text=text))
+                self._taker.rule(Rule(wire, line, Scope.EXACT, text=text[:RULE_TEXT]))
             return
         try:
             if rrtype in ("A", "AAAA") and (address is None or record_of(address)[0] != rrtype):
@@ -145,7 +145,7 @@ class UnboundReader:
         except BadRule as error:
             self._taker.issue(line, text, str(error))
             return
-        self._taker.rule(Rule(wire, line, scope, action=Action.LOCAL_DATA, data=(data,), text=text))
+        self._taker.rule(Rule(wire, line, scope, action=Action.LOCAL_DATA, data=(data,), text=text[:RULE_TEXT]))
 
 
 def _rewrites(rrtype: str, value: str) -> bool:

@@ -7,8 +7,8 @@ of all three but no rules. This is the slow path: `fast` takes the lines that ne
 import re
 
 from blockerd.lists.formats import dns
-from blockerd.lists.formats.adblock import COSMETIC, RULE_TEXT, Key, is_regex, plain_key, take_rule
-from blockerd.lists.formats.base import MAX_LINE, Taker, address_of, decode, is_sink, list_name, record_of
+from blockerd.lists.formats.adblock import COSMETIC, Key, is_regex, plain_key, take_rule
+from blockerd.lists.formats.base import MAX_LINE, RULE_TEXT, Taker, address_of, decode, is_sink, list_name, record_of
 from blockerd.lists.formats.options import BadRule, NotForNames
 from blockerd.lists.formats.pattern import read_regex, read_shape
 from blockerd.model import Action

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from blockerd.lists.formats.base import MAX_LINE, Taker, address_of, decode, is_sink, list_name, record_of
+from blockerd.lists.formats.base import MAX_LINE, RULE_TEXT, Taker, address_of, decode, is_sink, list_name, record_of
 from blockerd.lists.formats.lines import is_comment, note_header
 from blockerd.lists.formats.options import BadRule, checked_record
 from blockerd.model import Action
@@ -160,7 +160,7 @@ class ZoneReader:
 
 
 def _rule(wire: bytes, line: int, text: str, rrtype: str, value: str, *, below: bool, owner: str) -> Rule:
-    rule = Rule(wire, line, Scope.BELOW if below else Scope.EXACT, text=text)
+    rule = Rule(wire, line, Scope.BELOW if below else Scope.EXACT, text=text[:RULE_TEXT])
     if rrtype == "CNAME":
         target = value.lower()
         bare = target.rstrip(".")
