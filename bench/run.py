@@ -5,12 +5,13 @@ Writes RESULTS.md. Needs Linux, two cores, a C compiler and dnsperf; says in one
 
 import argparse
 import sys
+from collections.abc import Callable, Iterator
 
 from bench import burst, gopeers, lineup, memory, ratios, startup, swap
 from bench.alone import PORT, within
-from bench.process import say
-from bench.server import Setting
-from bench.servers import Blockerd
+from bench.process import BenchError
+from bench.server import Server, Setting
+from bench.servers import Blockerd, Floor
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,30 +20,40 @@ def main(arguments: list[str] | None = None) -> int:
     if sys.platform != "linux":
         print("bench: needs Linux (recvmmsg, /proc, taskset)", file=sys.stderr)
         return 2
-    return within(options.names, options.port, lambda setting: _run(options, setting))
+    wrongs: list[str] = []
+    code = within(options.names, options.port, lambda setting: wrongs.extend(_run(options, setting)))
+    return code or bool(wrongs)
 
 
-def _run(options: argparse.Namespace, setting: Setting) -> None:
+def _run(options: argparse.Namespace, setting: Setting) -> Iterator[str]:
+    """Each part that was asked for, one after the other; yields what hindered one, the others go on."""
     if options.install_go_peers:
         gopeers.install()
-    turns, seconds = (3, 1) if options.quick else (5, 2)
-    kinds = (*lineup.OURS, *(() if options.no_peers else lineup.PEERS))
-    if options.only:
-        wanted = {name.lower() for name in options.only}
-        kinds = tuple(kind for kind in (*lineup.OURS, *lineup.PEERS) if kind.name.lower() in wanted | {"floor"})
-    absent = Blockerd(setting).missing()
-    if absent:
-        say(absent)
-    ours = not absent and (not options.only or "blockerd" in options.only)
+    for part in _parts(options, setting):
+        try:
+            part()
+        except BenchError as error:
+            print(error, file=sys.stderr)
+            yield str(error)
+
+
+def _parts(options: argparse.Namespace, setting: Setting) -> Iterator[Callable[[], None]]:
+    pairs, seconds = (3, 1) if options.quick else (5, 2)
+    ours = not options.only or Blockerd.name in options.only
     if ours:
-        ratios.run(setting, turns, seconds)
-    lineup.run(setting, kinds, 3, 1)
+        yield lambda: ratios.run(setting, pairs, seconds)
+    yield lambda: lineup.run(setting, _kinds(options), 3, 1)
     if ours and not options.quick:
-        startup.run(setting)
-        memory.run(setting)
+        yield lambda: startup.run(setting)
+        yield lambda: memory.run(setting)
     if ours and options.full:
-        burst.run(setting)
-        swap.run(setting)
+        yield lambda: burst.run(setting)
+        yield lambda: swap.run(setting)
+
+
+def _kinds(options: argparse.Namespace) -> list[type[Server]]:
+    known = (*lineup.OURS, *(() if options.no_peers else lineup.PEERS))
+    return [kind for kind in known if not options.only or kind.name in (*options.only, Floor.name)]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -29,7 +29,7 @@ def utc(seconds: float) -> datetime:
 
 def rfc3339(seconds: float) -> str:
     """Unix `seconds` as RFC 3339 text in UTC with milliseconds, e.g. 2026-11-22T18:00:00.000Z."""
-    return utc(seconds).strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(seconds * 1000) % 1000:03d}Z"
+    return utc(seconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_rfc3339(text: str) -> float:

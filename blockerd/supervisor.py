@@ -19,7 +19,9 @@ from blockerd.process import ENV_LIFE, ENV_WORDS
 NAMES = ("dns", "control")
 """Started in this order: the resolver first, so that a port that is taken ends everything before it began."""
 
-GRACE = 5.0
+GRACE = 1.7
+"""Seconds that children have to end by themselves: what they have not stored by then is safe in the spool."""
+
 _AGAIN = (0.0, 0.2, 0.5, 1.0)
 """Seconds before a child that ended is started again; the last one for every further time."""
 _STABLE = 30.0

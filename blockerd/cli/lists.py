@@ -136,7 +136,7 @@ def run_test(args: argparse.Namespace) -> int:
     format_ = args.format
     try:
         if args.file == "-":
-            data = sys.stdin.buffer.read()
+            data = formats_files.unpack(sys.stdin.buffer.read(), 1 << 30, "standard input")
         else:
             path = Path(args.file)
             format_ = "squidguard" if path.is_dir() and format_ == "auto" else format_
@@ -169,7 +169,7 @@ def _names_from_stdin() -> Iterator[str]:
 
 def _show_test(args: argparse.Namespace, parsed: formats.Parsed, trial: Trial, results: list[dict[str, Any]]) -> None:
     issues = [*({"line": i.line, "text": i.text, "reason": i.reason} for i in parsed.issues), *trial.issues]
-    entries = len(parsed.names) + len(parsed.rules)
+    entries = parsed.entries
     if args.json:
         dump(
             {

@@ -117,13 +117,15 @@ def _wait_for(process: subprocess.Popen[bytes]) -> int:
     """The exit code of `process`; SIGTERM ends it together with this one."""
 
     def end(*_: object) -> None:
-        process.terminate()
-        process.wait()
-        sys.exit(0)
+        raise SystemExit(0)
 
     before = signal.signal(signal.SIGTERM, end)
     try:
         return process.wait()
+    except SystemExit:
+        process.terminate()
+        process.wait()
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
 

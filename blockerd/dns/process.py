@@ -163,11 +163,13 @@ class DnsProcess:
         assert self._engine is not None
         state = self._engine.policy.state
         site = decision.site or site_of(name)
+        source = decision.rule.source if decision.rule else ""
+        titles = {entry.id: entry.title for entry in self._engine.policy.table.sources}
         shown, of = cut(state.level, to_text(question.name), to_text(site))
         self._writer.event({
             "kind": "attempt", "time": clock.now_us(), "name": shown, "site": of, "qtype": question.qtype,
-            "category": decision.category, "source": decision.rule.source if decision.rule else "",
-            "list": decision.rule.source if decision.rule else "", "action": decision.action, "channel": "dns",
+            "category": decision.category, "source": source,
+            "list": titles.get(source, "own block list"), "action": decision.action, "channel": "dns",
             "client": client, "user": "", "attempt": kind_of(decision.category),
         })  # fmt: skip
 

@@ -29,6 +29,9 @@ BATCH = 64
 
 OPT_LENGTH = 11
 
+_LONGEST = 255 + 4
+"""Octets of the longest question: name, type, class (RFC 1035 section 2.3.4)."""
+
 _SLOW = -1
 _PASS = -2
 _SITE, _WHOLE, _NOTHING = 0, 1, 2
@@ -180,7 +183,7 @@ def make_serve(fast: Fast) -> Serve:  # noqa: C901 - one closure over one loop: 
                                 entry = slots[slot]
                             else:
                                 label = low[at]
-                                if not label or label > 63:
+                                if not label or label > 63 or len(low) > _LONGEST:
                                     strip = _SLOW
                                     break
                                 at += label + 1

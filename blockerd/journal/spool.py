@@ -14,6 +14,7 @@ import struct
 import zlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -236,7 +237,7 @@ class Writer:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-        if sum(entry.stat().st_size for entry in os.scandir(self.folder) if entry.name.endswith(".seg")) >= self._cap:
+        if _bytes_in(self.folder) >= self._cap:
             raise OSError("spool cap reached")
         self._n += 1
         path = self.folder / f"{self.process}-{self._start}-{self._n}.seg"
@@ -249,6 +250,17 @@ class Writer:
             self._torn = self._size != len(self._meta)
             if self._torn:
                 raise OSError("disk full")
+
+
+def _bytes_in(folder: Path) -> int:
+    """Octets of all segments; one that is taken away meanwhile counts nothing."""
+    total = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(".seg"):
+                with suppress(FileNotFoundError):
+                    total += entry.stat().st_size
+    return total
 
 
 def segments(folder: Path) -> list[Path]:

@@ -147,44 +147,50 @@ def _write(
     settings: Settings, guard: Protected, sources: list[ListSource], generation: int, progress: Progress | None
 ) -> list[SourceReport]:
     table = TableBuilder(guard, _seed(settings.state.dir))
-    reports = []
+    reports, staged = [], []
     for done, source in enumerate(sources):
         if progress:
             progress(source.title, done, len(sources))
-        report = SourceReport(source.id, source.title, source.category)
-        parsed = _read(settings, source, report)
-        if parsed is not None:
-            report.added = table.add(source, parsed)
-            report.entries = len(parsed.names) + len(parsed.rules)
-            report.issue_count = parsed.issue_count + table.issues_of(source.id)
-            report.issues = [asdict(issue) for issue in parsed.issues[:100]]
-        reports.append(report)
+        reports.append(SourceReport(source.id, source.title, source.category))
+        table.begin(source)
+        staged.append(table.end(_read(settings, source, reports[-1], table)))
     if progress:
         progress("writing", len(sources), len(sources))
-    snapshot.write(settings.state.dir / f"policy-{generation}.snapshot", generation, table.finish())
+    content = table.finish()
+    for report, taken in zip(reports, staged, strict=True):
+        report.added = taken.added
+        report.issue_count += len(taken.refused)
+        report.issues += [{"line": line, "text": text, "reason": why} for line, text, why in taken.refused]
+    snapshot.write(settings.state.dir / f"policy-{generation}.snapshot", generation, content)
     return reports
 
 
-def _read(settings: Settings, source: ListSource, report: SourceReport) -> formats.Parsed | None:
-    """The parsed list, its last good copy where it cannot be used, or None with the reason in `report`."""
+def _read(settings: Settings, source: ListSource, report: SourceReport, table: TableBuilder) -> formats.Parsed:
+    """Reads a list into the table, or its last good copy where it cannot be used; the reason stands in `report`."""
     try:
         data = source.data if source.path is None else formats_files.read_source(source.path, source.max_bytes)
-        parsed = formats.parse(data, _format(source), scope=source.scope, trust=source.trust, own=source.own)
-        problem = parsed.refused or ""
+        parsed = _parse(source, data, table)
+        report.problem = parsed.refused or ""
     except formats_files.ListError as error:
-        data, problem = b"", str(error)
-    if problem:
-        report.problem = problem
-        copy = copy_of(settings, source.id)
-        if source.path is None or source.path == copy or not copy.is_file():
-            return None
+        data, parsed = b"", formats.Parsed(source.format)
+        report.problem = str(error)
+    copy = copy_of(settings, source.id)
+    configured = bool(source.origin and source.path and source.path != copy)
+    if report.problem and configured and copy.is_file():
         report.from_copy = True
         data = copy.read_bytes()
-        parsed = formats.parse(data, _format(source), scope=source.scope, trust=source.trust, own=source.own)
-    elif source.origin and source.path and not str(source.path).endswith(".copy"):
-        _keep_copy(copy_of(settings, source.id), data)
-    report.format, report.digest, report.not_applicable = parsed.format, snapshot.digest_of(data), parsed.not_applicable
+        parsed = _parse(source, data, table)
+    elif not report.problem and configured:
+        _keep_copy(copy, data)
+    report.format, report.digest = parsed.format, snapshot.digest_of(data)
+    report.entries, report.issue_count = parsed.entries, parsed.issue_count
+    report.not_applicable = parsed.not_applicable
+    report.issues = [asdict(issue) for issue in parsed.issues[:100]]
     return parsed
+
+
+def _parse(source: ListSource, data: bytes, table: TableBuilder) -> formats.Parsed:
+    return formats.parse(data, _format(source), scope=source.scope, trust=source.trust, own=source.own, sink=table.take)
 
 
 def _format(source: ListSource) -> str:

@@ -10,6 +10,9 @@ from blockerd.policy.match import Combo
 from blockerd.policy.rule import Rule
 
 MAX_PATTERNS = 1000
+_UNRELATED = ("a.example", "www.q7-zx.test", "mail.k0.invalid")
+"""A pattern that fits all of these fits everything; a slip in it would take the whole net away."""
+
 _MEMORY = 8 * 1024 * 1024
 
 
@@ -56,10 +59,12 @@ def check(pattern: str) -> None:
     except ImportError:
         raise PatternError("patterns need the package google-re2 (pip install 'blockerd[patterns]')") from None
     try:
-        re2.compile(pattern, _options())
+        hits = re2.compile(pattern, _options())
     except re2.error as error:
         reason = error.args[0]
         raise PatternError(reason.decode() if isinstance(reason, bytes) else str(reason)) from None
+    if all(hits.search(name) for name in _UNRELATED):
+        raise PatternError("it fits every name")
 
 
 def compile_patterns(rules: Sequence[tuple[Rule, Combo]]) -> PatternSet:

@@ -64,7 +64,7 @@ class Content:
     rule_of: "Numbers"
     lines: "Numbers"
     marks: "Numbers"
-    names: bytes
+    names: bytes | bytearray
     combos: Sequence[Combo]
     sources: Sequence[Source]
     extras: Mapping[int, Rule]
@@ -80,7 +80,7 @@ def write(path: Path, generation: int, content: Content) -> None:
     Raises:
         OSError: the disk is full or failing; nothing is left behind.
     """
-    parts = {name: bytes(memoryview(getattr(content, name)).cast("B")) for name in PARTS}
+    parts = {name: memoryview(getattr(content, name)).cast("B") for name in PARTS}
     meta, offsets, total = _layout(content, {name: len(part) for name, part in parts.items()})
     digest = xxh3_128()
     partial = path.with_suffix(".partial")
@@ -88,7 +88,7 @@ def write(path: Path, generation: int, content: Content) -> None:
     fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.posix_fallocate(fd, 0, total)
-        body = [(HEADER.size, meta), *((offsets[name], parts[name]) for name in PARTS)]
+        body = [(HEADER.size, memoryview(meta)), *((offsets[name], parts[name]) for name in PARTS)]
         for offset, part in body:
             _write_at(fd, offset, part)
         for chunk in _chunks(fd, HEADER.size, total):
@@ -108,7 +108,7 @@ def write(path: Path, generation: int, content: Content) -> None:
     sync_folder(path.parent)
 
 
-def _write_at(fd: int, offset: int, part: bytes) -> None:
+def _write_at(fd: int, offset: int, part: bytes | memoryview) -> None:
     view = memoryview(part)
     while view:
         done = os.pwrite(fd, view, offset)

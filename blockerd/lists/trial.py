@@ -7,7 +7,6 @@ from typing import Any
 
 from blockerd.lists.formats import Parsed
 from blockerd.lists.guard import Protected, protected
-from blockerd.lists.patterns import PatternError, check
 from blockerd.lists.snapshot import table_of
 from blockerd.lists.sources import ListSource
 from blockerd.lists.table import TableBuilder
@@ -36,10 +35,11 @@ class Trial:
         source = ListSource("list", "this list", _CATEGORY, None)
         nothing = Protected(frozenset(), frozenset(), "")
         builder = TableBuilder(nothing, 0)
-        builder.add(source, parsed)
+        staged = builder.add(source, parsed)
         state = State(0, frozenset((_CATEGORY,)), {}, compile_schedules([], "UTC"), "name", "nxdomain", 60)
         self._policy = Policy(0, table_of(builder.finish()), state, frozenset())
-        self.issues = [*_guarded(parsed), *_patterns(parsed)]
+        refused = [{"line": line, "text": text[:120], "reason": why} for line, text, why in staged.refused]
+        self.issues = [*_guarded(parsed), *refused]
 
     def decide(self, name: bytes, qtype: int, at: float) -> Decision:
         """What this list alone says of `name`."""
@@ -58,15 +58,3 @@ def _guarded(parsed: Parsed) -> list[dict[str, Any]]:
             rows.append((name, line))
     rows += [(rule.name, rule.line) for rule in parsed.rules if not rule.allow and guard.covers(rule.name)]
     return [{"line": line, "text": to_text(name), "reason": "protected name: stays open"} for name, line in rows]
-
-
-def _patterns(parsed: Parsed) -> list[dict[str, Any]]:
-    """Patterns that the linear engine refuses."""
-    refused = []
-    for rule in parsed.rules:
-        if rule.pattern:
-            try:
-                check(rule.pattern)
-            except PatternError as error:
-                refused.append({"line": rule.line, "text": rule.text[:120], "reason": f"pattern refused: {error}"})
-    return refused

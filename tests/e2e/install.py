@@ -45,12 +45,12 @@ def free_port() -> int:
             return port
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 10.0, what: str = "") -> float:
-    """Waits for `condition` to be true; how long that took in seconds."""
+def wait_until(condition: Callable[[], Any], seconds: float = 10.0, said: Callable[[], str] = str) -> float:
+    """Waits for `condition` to be true; how long that took in seconds. `said` tells more where it does not become so."""
     began = time.monotonic()
     while not condition():
         if time.monotonic() - began > seconds:
-            raise AssertionError(f"not within {seconds} s: {what or condition}")
+            raise AssertionError(f"not within {seconds} s: {said()}")
         time.sleep(0.005)
     return time.monotonic() - began
 
@@ -108,12 +108,12 @@ class Install:
         """Starts the daemon and waits until it answers and has a journal."""
         process = self.start("run")
         self.wait_answering()
-        wait_until(lambda: (self.var / "run" / "control.sock").exists() and self.pid("control"), what=self.said())
+        wait_until(lambda: (self.var / "run" / "control.sock").exists() and self.pid("control"), said=self.said)
         return process
 
     def wait_answering(self, seconds: float = 15) -> float:
         """Waits until the test name is refused."""
-        return wait_until(lambda: self.rcode("blocked.example") == NXDOMAIN, seconds, self.said())
+        return wait_until(lambda: self.rcode("blocked.example") == NXDOMAIN, seconds, self.said)
 
     def said(self) -> str:
         """Everything that started processes have printed."""

@@ -172,7 +172,7 @@ def test_a_second_instance_exits_2_naming_the_first(daemon: Install):
 def test_a_killed_child_is_back_within_2_seconds(daemon: Install, what: str):
     before = daemon.pid(what)
     subprocess.run(["kill", "-9", str(before)], check=True)
-    wait_until(lambda: daemon.pid(what) not in (0, before), 2.0, daemon.said())
+    wait_until(lambda: daemon.pid(what) not in (0, before), 2.0, daemon.said)
     if what == "dns":
         daemon.wait_answering(2.0)
     assert daemon.call("status").returncode == 0
