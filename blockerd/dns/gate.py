@@ -9,8 +9,11 @@ from dataclasses import dataclass
 FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = 1, 2, 3, 4, 5
 BADVERS = 16
 
-_META = frozenset((41, 128, 249, 250, 251, 252))
-"""Types that are no question for a forwarder: OPT, NXNAME, TKEY, TSIG, IXFR, AXFR."""
+_META = frozenset((41, 249, 250, 251, 252))
+"""Types that are no question for a forwarder: OPT, TKEY, TSIG, IXFR, AXFR."""
+
+_NXNAME = 128
+"""Says in an NSEC record that a name does not exist; asked for, it is a format error (RFC 9824 section 3.5)."""
 
 
 class Dropped(Exception):
@@ -67,6 +70,8 @@ def read(packet: bytes) -> Question:
     edns, size, do = _opt(packet, end + 4) if counts[7] else (False, 512, False)
     if not counts[7] and len(packet) != end + 4:
         raise Refused(FORMERR)
+    if qtype == _NXNAME:
+        raise Refused(FORMERR, edns)
     if qclass != 1 or qtype in _META or qtype == 0:
         raise Refused(REFUSED if qclass != 255 or qtype in _META else NOTIMP, edns)
     return Question(

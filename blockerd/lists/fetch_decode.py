@@ -13,7 +13,7 @@ _CHUNK = 1 << 16
 
 
 class BodyError(Exception):
-    """A body that is over the cap, damaged or cut short; the message says which."""
+    """A body that is over the cap, damaged cut short, or that the disk does not take; the message says which."""
 
 
 class Gunzip:
@@ -105,4 +105,7 @@ class Body:
         self.size += len(data)
         if self.size > self._max:
             raise BodyError(f"over max_bytes ({self._max:,} octets decoded): raise max_bytes if it is meant to be")
-        self._file.write(data)
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise BodyError(f"could not be written ({error.strerror or error})") from None

@@ -15,7 +15,7 @@ from xxhash import xxh3_64_intdigest
 from blockerd.clock import utc
 from blockerd.lists import formats, snapshot
 from blockerd.lists.sources import copy_of
-from blockerd.policy.name import to_text
+from blockerd.policy.name import BadName, from_text, to_text
 from blockerd.settings import Settings, Source
 
 _AT_ONCE = 500_000
@@ -104,8 +104,10 @@ def _read(path: Path, today: date, grace_days: int) -> dict[str, date]:
 
 
 def _hash(name: str) -> int:
-    labels = name.encode("ascii", "replace").split(b".")
-    return xxh3_64_intdigest(b"".join(bytes((len(label),)) + label for label in labels) + b"\0")
+    try:
+        return xxh3_64_intdigest(from_text(name))
+    except BadName:
+        return -1
 
 
 def _today(now: float) -> date:

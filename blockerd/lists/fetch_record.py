@@ -12,7 +12,8 @@ that the record knows. Opens no connection. Called by `fetch`, `lists ls` and re
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +75,9 @@ def load(settings: Settings, source_id: str) -> Meta:
     """The record of a list as last saved; an empty one where there is none or it cannot be read."""
     try:
         kept = json.loads(record_of(settings, source_id).read_bytes())
-        known = {field.name: type(field.default) for field in fields(Meta) if field.name != "held"}
+        known = {name: type(value) for name, value in asdict(Meta()).items() if name != "held"}
         values = {name: kind(kept[name]) for name, kind in known.items() if name in kept}
-        return Meta(**values, held=_held(kept.get("held")))
+        return Meta(**values, held=_held(kept.get("held") or {}))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return Meta()
 
@@ -105,7 +106,8 @@ def settle(settings: Settings, source_id: str, url: str) -> Meta:
                     failures=meta.failures if meta.url == url else 0, problem=meta.problem)  # fmt: skip
     if digest == meta.incoming != meta.sha256:
         # The crash came after the swap: what the record says of the copy is that of the one before.
-        return replace(meta, sha256=digest, incoming="", etag="", last_modified="", names=0, held=None)
+        good_at = max(meta.good_at, meta.tried_at)
+        return replace(meta, sha256=digest, incoming="", etag="", last_modified="", names=0, held=None, good_at=good_at)
     if digest != meta.sha256:
         return replace(meta, sha256=digest, incoming="", etag="", last_modified="", names=0)
     return replace(meta, incoming="")
@@ -152,7 +154,7 @@ def _swap(part: Path, place: Path) -> None:
     snapshot.sync_folder(place.parent)
 
 
-def _held(kept: Any) -> Held | None:
+def _held(kept: Mapping[str, Any]) -> Held | None:
     if not kept:
         return None
     return Held(str(kept["sha256"]), int(kept["names"]), float(kept["first_seen"]), str(kept["reason"]))

@@ -21,7 +21,9 @@ PATIENCE = 3.0
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
 """From a host to its numeric addresses, best first."""
 
-_A, _CNAME, _AAAA = 1, 5, 28
+_RESEND = 1.0
+"""Seconds after which a question over UDP is asked again: datagrams get lost."""
+_A, _AAAA = 1, 28
 _RDATA = {_A: 4, _AAAA: 16}
 _V6 = ipaddress.ip_network("2000::/3")
 # Inside 2000::/3, and yet a way to addresses that are not public, or to nowhere (IANA special-purpose registry).
@@ -60,17 +62,21 @@ def resolver(servers: Sequence[Endpoint], patience: float = PATIENCE) -> Resolve
             raise LookupFailed(f"{host} is no name ({error})") from None
         problem = "no bootstrap server is configured"
         for server in servers:
-            try:
-                found = await asyncio.gather(*(_ask(server, name, qtype, patience) for qtype in (_A, _AAAA)))
-            except (OSError, TimeoutError, asyncio.IncompleteReadError, reply.Malformed) as error:
-                problem = f"{server} gave no answer ({error or type(error).__name__})"
-                continue
-            if addresses := [address for part in found for address in part]:
+            found = await asyncio.gather(*(_try(server, name, qtype, patience) for qtype in (_A, _AAAA)))
+            if addresses := [address for part in found for address in part or ()]:
                 return addresses
-            problem = f"{server} knows no address"
+            problem = f"{server} gives no " + ("answer" if None in found else "address")
         raise LookupFailed(f"{host}: {problem}")
 
     return resolve
+
+
+async def _try(server: Endpoint, name: bytes, qtype: int, patience: float) -> list[str] | None:
+    """As `_ask`; None where the server gave no answer that could be used."""
+    try:
+        return await _ask(server, name, qtype, patience)
+    except (OSError, TimeoutError, asyncio.IncompleteReadError, reply.Malformed):
+        return None
 
 
 async def _ask(server: Endpoint, name: bytes, qtype: int, patience: float) -> list[str]:
@@ -122,14 +128,16 @@ class _Waiting(asyncio.DatagramProtocol):
 
 
 async def _udp(server: Endpoint, query: bytes) -> bytes:
-    """The answer over UDP. The socket is new, so its port is the kernel's choice; being connected, it hears one peer."""
+    """The answer over UDP. The socket is new, so the kernel chooses its port; being connected, it hears one peer."""
     loop = asyncio.get_running_loop()
     transport, waiting = await loop.create_datagram_endpoint(
         lambda: _Waiting(query), remote_addr=(server.host, server.port)
     )
     try:
-        transport.sendto(query)
-        return await waiting.answer
+        while not waiting.answer.done():
+            transport.sendto(query)
+            await asyncio.wait((waiting.answer,), timeout=_RESEND)
+        return waiting.answer.result()
     finally:
         transport.close()
 

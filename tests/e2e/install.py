@@ -57,7 +57,14 @@ def wait_until(condition: Callable[[], Any], seconds: float = 10.0, said: Callab
 
 def packet(name: str, qtype: int = 1, number: int = 0x1234) -> bytes:
     """A plain query with RD set."""
-    return number.to_bytes(2, "big") + b"\x01\x00\x00\x01" + bytes(6) + from_text(name) + qtype.to_bytes(2, "big") + b"\0\1"
+    return (
+        number.to_bytes(2, "big")
+        + b"\x01\x00\x00\x01"
+        + bytes(6)
+        + from_text(name)
+        + qtype.to_bytes(2, "big")
+        + b"\0\1"
+    )
 
 
 class Install:
