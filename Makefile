@@ -53,6 +53,7 @@ bench: $(COMPLETE)  ## side by side with every other resolver found here; writes
 	@$(BIN)/python -m bench
 
 soak: $(COMPLETE)  ## the long run: memory, descriptors and losses over hours
+	@$(BIN)/python -m pytest -m soak $(PYTEST_ARGS)
 	@$(BIN)/python -m bench.soak
 
 lock: $(COMPLETE)  ## newest versions that pyproject.toml allows into locks/ (needs `uv` in .venv or on PATH)

@@ -52,7 +52,7 @@ class RoundTrip:
 def dnsperf(
     port: int, queries: Path, *, seconds: float = 0, once: bool = False, qps: int = 0, outstanding: int = OUTSTANDING
 ) -> Load:
-    """Send the file in rotation for `seconds`, or through it once; `qps` 0 is as fast as the client can."""
+    """Send the file for `seconds`, in rotation or `once` at most; `qps` 0 is as fast as the client can."""
     program = shutil.which("dnsperf")
     if program is None:
         raise BenchError("bench: dnsperf is not installed; apt-get install dnsperf")
@@ -71,7 +71,8 @@ def dnsperf(
         "-t",
         "3",
     ]
-    command += ["-n", "1"] if once else ["-l", str(max(1, round(seconds)))]
+    command += ["-n", "1"] if once else []
+    command += ["-l", str(max(1, round(seconds)))] if seconds or not once else []
     command += ["-Q", str(qps)] if qps else []
     done = subprocess.run(pinned(LOAD_CORE, command), capture_output=True, text=True, check=False)
     if "Queries completed" not in done.stdout:

@@ -73,7 +73,7 @@ def run(setting: Setting, pairs: int, seconds: int) -> None:
         unspooled = subject.log_bytes()
         measured = [_measure(work, floor, subject, pairs, seconds) for work in workloads(setting.names)]
         version, spooled = subject.version(), subject.log_bytes() - unspooled
-    alone = floor_alone(setting, pairs, seconds)
+    alone = floor_alone(setting, 3, 1)
     write(
         "ratios", "blockerd against the floor", [*_rows(measured), "", *_checks(measured, version, spooled), "", *alone]
     )
@@ -133,13 +133,13 @@ def _checks(measured: list[Measured], version: str, spooled: int) -> Iterator[st
     yield f"- Spooled meanwhile: {spooled:,} bytes, {each:.1f} for each of the {blocked:,} blocked answers.{short}"
 
 
-def floor_alone(setting: Setting, pairs: int, seconds: int) -> Iterator[str]:
+def floor_alone(setting: Setting, runs: int, seconds: int) -> Iterator[str]:
     """How far the floor itself moves with what is asked of it: no ratio is finer than this."""
     rows = []
     for kind in (Floor, Single):
         for title, outstanding, qps in FLOORS:
             with kind(setting) as floor:
-                taken = [_floor_sample(floor, seconds, outstanding, qps) for _ in range(pairs)]
+                taken = [_floor_sample(floor, seconds, outstanding, qps) for _ in range(runs)]
                 batch = floor.mean_batch()
             say(f"{floor.name}, {title}: {median([it.cpu_us for it in taken]):.2f} µs")
             rate = f"{median([it.load.qps for it in taken]):,.0f}"

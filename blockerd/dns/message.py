@@ -23,6 +23,8 @@ from dnslib import (
     DNSRecord,
     EDNSOption,
 )  # fmt: skip
+from dnslib.buffer import BufferError as CutShort
+from dnslib.label import DNSLabelError
 
 from blockerd.dns.gate import BADVERS, NXDOMAIN, Question
 from blockerd.dns.reply import Malformed
@@ -126,7 +128,7 @@ def only(packet: bytes, names: Sequence[bytes]) -> bytes:
         record.rr = [rr for rr in record.rr if _wire(rr.rname) in names]
         record.ar = []
         return bytes(record.pack())
-    except (DNSError, ValueError, KeyError, IndexError, struct.error) as error:
+    except (DNSError, DNSLabelError, CutShort, ValueError, KeyError, IndexError, struct.error) as error:
         raise Malformed(str(error)) from None
 
 

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 MAGIC = b"BLKRSNAP"
 VERSION = 1
 HEADER = struct.Struct("<8sIIQQQ16s32s")
-"""Magic, version, length of meta, total size, seed, generation, XXH3-128 of what follows, rules digest (SHA-256)."""
+"""Magic, version, length of meta, total size, seed, generation, XXH3-128 of the file, rules digest (SHA-256)."""
+_CHECKSUM = 40
+"""Where the checksum stands; it is made with zeros in its own place."""
 
 PARTS = ("slots", "rule_of", "lines", "marks", "names")
 _ALIGN = 65536
@@ -82,7 +84,8 @@ def write(path: Path, generation: int, content: Content) -> None:
     """
     parts = {name: memoryview(getattr(content, name)).cast("B") for name in PARTS}
     meta, offsets, total = _layout(content, {name: len(part) for name, part in parts.items()})
-    digest = xxh3_128()
+    head = (MAGIC, VERSION, len(meta), total, content.seed, generation)
+    digest = xxh3_128(HEADER.pack(*head, bytes(16), content.rules_digest))
     partial = path.with_suffix(".partial")
     partial.unlink(missing_ok=True)  # of a build that was killed: it may be read-only already
     fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -93,10 +96,7 @@ def write(path: Path, generation: int, content: Content) -> None:
             _write_at(fd, offset, part)
         for chunk in _chunks(fd, HEADER.size, total):
             digest.update(chunk)
-        head = HEADER.pack(
-            MAGIC, VERSION, len(meta), total, content.seed, generation, digest.digest(), content.rules_digest
-        )
-        _write_at(fd, 0, head)
+        _write_at(fd, 0, HEADER.pack(*head, digest.digest(), content.rules_digest))
         os.fchmod(fd, 0o400)
         os.fsync(fd)
         os.rename(partial, path)
@@ -218,7 +218,7 @@ def _open(fd: int, path: Path) -> Table:
         raise SnapshotError(f"{path.name}: version {version}, this program reads {VERSION}")
     if os.fstat(fd).st_size != total:
         raise SnapshotError(f"{path.name}: {os.fstat(fd).st_size} bytes instead of {total}")
-    digest = xxh3_128()
+    digest = xxh3_128(head[:_CHECKSUM] + bytes(16) + head[_CHECKSUM + 16 :])
     for chunk in _chunks(fd, HEADER.size, total):
         digest.update(chunk)
     if digest.digest() != checksum:

@@ -1,13 +1,15 @@
 """Which lists a build reads: the test name, the shipped starter files, own category files, configured sources.
 
-Own files live in `<state.dir>/own/`: `<category>.txt` beside `allow.txt` and `block.txt`. A configured source by URL
-is read from its last good copy in `<state.dir>/lists/`, which `lists update` keeps; nothing here opens a connection.
+Own files live in `<state.dir>/own/`: `<category>.txt` beside `allow.txt`, `block.txt` and `sources.toml`, which adds
+lists to the configured ones and switches lists off. A source by URL is read from its last good copy in
+`<state.dir>/lists/`, which `lists update` keeps; nothing here opens a connection.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from blockerd.lists.added import current, merged
 from blockerd.model import CATEGORIES, TEST_NAME
 from blockerd.settings import Settings
 
@@ -48,12 +50,20 @@ def copy_of(settings: Settings, source_id: str) -> Path:
 
 def list_sources(settings: Settings) -> Iterator[ListSource]:
     """The lists of a build in their order: a name in several lists counts for the first."""
+    added, _ = current(own_folder(settings))
+    for source in every_source(settings):
+        if added.enabled(source.id) or source.id == "test-name":
+            yield source
+
+
+def every_source(settings: Settings) -> Iterator[ListSource]:
+    """As `list_sources`, with the shipped and own lists that are switched off."""
     yield ListSource("test-name", "the test name", "demo", None, "domains", data=f"{TEST_NAME}\n".encode())
     for category in CATEGORIES:
         path = own_folder(settings) / f"{category}.txt"
         if path.is_file():
             yield ListSource(f"own-{category}", f"own {category} list", category, path, own=True)
-    for source in settings.lists.source:
+    for source in merged(settings).lists.source:
         if source.enabled:
             path = source.path or copy_of(settings, source.id)
             origin = str(source.path or source.url)

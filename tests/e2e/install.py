@@ -46,7 +46,7 @@ def free_port() -> int:
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 10.0, said: Callable[[], str] = str) -> float:
-    """Waits for `condition` to be true; how long that took in seconds. `said` tells more where it does not become so."""
+    """Waits for `condition` to be true; how long that took in seconds. `said` tells more where it never is."""
     began = time.monotonic()
     while not condition():
         if time.monotonic() - began > seconds:

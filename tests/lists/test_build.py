@@ -280,8 +280,8 @@ for _ in sys.stdin:
     def __init__(self, place: Place) -> None:
         _ = place.settings
         self._process = subprocess.Popen(
-            [sys.executable, "-c", self.CODE, str(place.file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=environment(),
+            [sys.executable, "-c", self.CODE, str(place.file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True, env=environment(),
         )  # fmt: skip
         self.killed = 0
 

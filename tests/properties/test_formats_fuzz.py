@@ -1,10 +1,9 @@
 """Dirty lines by the thousand, and any octets at all: parsing never raises and always says the same.
 
 The generator takes real syntaxes, fills them with good and bad names and damages a third of them. The long run of a
-million lines goes by `BLOCKERD_SOAK=1`.
+million lines goes by `make soak`.
 """
 
-import os
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -15,9 +14,6 @@ from hypothesis import given
 
 from blockerd.lists.formats import FORMATS, Parsed, parse
 from blockerd.policy.name import from_text, labels_of, to_text
-from tests.conftest import NOT_RUN
-
-_SOAK = bool(os.environ.get("BLOCKERD_SOAK"))
 
 _NAMES = [
     *(b"site.test", b"www.blocked.example", b"a.b.c.d.test", b"xn--bcher-kva.example", b"b\xc3\xbccher.example"),
@@ -126,7 +122,7 @@ def test_twenty_thousand_dirty_lines_line_by_line():
     assert parsed.comments
 
 
-@pytest.mark.skipif(not _SOAK, reason=NOT_RUN + "the long fuzz run (BLOCKERD_SOAK=1)")
+@pytest.mark.soak
 @pytest.mark.parametrize("format_", ["auto", "adblock", "rpz", "unbound"])
 def test_a_million_dirty_lines(format_: str):
     for seed in range(10):

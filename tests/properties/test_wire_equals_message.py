@@ -161,13 +161,18 @@ def _reply(forward: Forward, one: Asked) -> bytes | None:
     flags = packets.QR | packets.RD | packets.RA | packets.AD
     rtype = packets.type_of(sent)
     if one.reply == "address":
-        return response(sent, [packets.record(owner, rtype, b"\xc0\x00\x02\x01", 300)], flags=flags)
+        return response(sent, [packets.record(owner, rtype, _data(rtype), 300)], flags=flags)
     if one.reply == "alias":
         target = packets.wire(one.target)
-        return response(sent, [packets.record(owner, 5, target, 60), packets.record(target, rtype, b"\xc0\x00\x02\x01", 900)])
+        return response(sent, [packets.record(owner, 5, target, 60), packets.record(target, rtype, _data(rtype), 900)])
     if one.reply == "nothing":
         return response(sent, [], [packets.soa("test", 900, 30)], rcode=3)
     return response(sent, rcode=2) if one.reply == "failure" else None
+
+
+def _data(rtype: int) -> bytes:
+    known = {28: b"\x20" + bytes(15), 5: b"\x01z\x04test\x00", 16: b"\x01x", 64: b"\x00\x01\x00", 65: b"\x00\x01\x00"}
+    return known.get(rtype, b"\x00\x01\x01\x01" + (bytes(20) if rtype == 43 else b""))
 
 
 def _equal(hot: bytes, plain: bytes) -> None:

@@ -1,0 +1,74 @@
+"""Names that no upstream is ever asked about, and what is answered instead. Pure.
+
+localhost and invalid (RFC 6761), onion (RFC 7686), alt (RFC 9476), local (RFC 6762 section 22.1), home.arpa
+(RFC 8375), resolver.arpa (RFC 9462 section 6.4), the reverse zones of private addresses (RFC 6303), and the names by
+which programs ask whether they may go round this resolver. A name under `dns.local_domains` is asked there instead.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from blockerd.policy.name import from_text
+
+
+class Kind(Enum):
+    """What is said of a special name."""
+
+    NXDOMAIN = "the name does not exist here"
+    NODATA = "the name exists and has nothing of this kind"
+    LOOPBACK = "the machine's own addresses, else nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Special:
+    """The zone a name falls under and what is said."""
+
+    zone: bytes
+    kind: Kind
+
+
+def _private_reverse() -> tuple[str, ...]:
+    """Reverse zones of addresses that only this home knows (RFC 6303 section 4, RFC 7793)."""
+    shared = (f"{n}.100.in-addr.arpa" for n in range(64, 128))
+    twelve = (f"{n}.172.in-addr.arpa" for n in range(16, 32))
+    four = ("0.in-addr.arpa", "127.in-addr.arpa", "10.in-addr.arpa", "254.169.in-addr.arpa", "168.192.in-addr.arpa")
+    documents = ("2.0.192.in-addr.arpa", "100.51.198.in-addr.arpa", "113.0.203.in-addr.arpa")
+    end = "255.255.255.255.in-addr.arpa"
+    loop = "1" + ".0" * 31 + ".ip6.arpa"
+    none = "0" + ".0" * 31 + ".ip6.arpa"
+    six = ("d.f.ip6.arpa", "8.e.f.ip6.arpa", "9.e.f.ip6.arpa", "a.e.f.ip6.arpa", "b.e.f.ip6.arpa", "8.b.d.0.1.0.0.2.ip6.arpa")
+    return (*shared, *twelve, *four, *documents, end, loop, none, *six)
+
+
+_ZONES: dict[str, Kind] = {
+    "localhost": Kind.LOOPBACK,
+    "invalid": Kind.NXDOMAIN,
+    "onion": Kind.NXDOMAIN,
+    "alt": Kind.NXDOMAIN,
+    "local": Kind.NXDOMAIN,
+    "home.arpa": Kind.NXDOMAIN,
+    "resolver.arpa": Kind.NODATA,
+    "use-application-dns.net": Kind.NXDOMAIN,
+    **dict.fromkeys(_private_reverse(), Kind.NXDOMAIN),
+}
+_RELAY = ("mask.icloud.com", "mask-h2.icloud.com", "mask-canary.icloud.com")
+"""A lie about these stalls the client, so they do not exist (setting `dns.private_relay`)."""
+
+_HEADS = frozenset(from_text(zone.rpartition(".")[2]) for zone in (*_ZONES, *_RELAY))
+"""Last labels of all special names: one look tells for nearly every question that it is none."""
+
+
+def table(*, private_relay: str) -> Mapping[bytes, Special]:
+    """The special zones by wire name, as the settings want them."""
+    zones = dict(_ZONES)
+    if private_relay == "block":
+        zones |= dict.fromkeys(_RELAY, Kind.NXDOMAIN)
+    return {from_text(zone): Special(from_text(zone), kind) for zone, kind in zones.items()}
+
+
+def find(zones: Mapping[bytes, Special], chain: list[bytes]) -> Special | None:
+    """The zone that covers the name with suffixes `chain`, the longest one."""
+    if not chain or chain[-1] not in _HEADS:
+        return None
+    return next((zones[name] for name in chain if name in zones), None)
