@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.umask(0o077)
     try:
         config, as_json, rest = _globals(words)
-        args = _parser(rest).parse_args(rest)
+        args = _parsed(rest)
         args.config, args.json = config, as_json
         code = args.run(args)
         sys.stdout.flush()
@@ -48,6 +48,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
+
+
+def _parsed(words: list[str]) -> argparse.Namespace:
+    """The arguments in `words`. Names may stand on both sides of an option, which argparse by itself refuses."""
+    parser = _parser(words)
+    args, more = parser.parse_known_args(words)
+    plain = more.index("--") if "--" in more else len(more)
+    unknown = [word for word in more[:plain] if word.startswith("-")]
+    if more and (unknown or not hasattr(args, "names")):
+        parser.error(f"unrecognized arguments: {' '.join(unknown or more)}")
+    if more:
+        args.names = [*args.names, *more[:plain], *more[plain + 1 :]]
+    return args
 
 
 def _globals(words: Sequence[str]) -> tuple[str | None, bool, list[str]]:

@@ -5,12 +5,13 @@ caller is handed a `Forward` to ask an upstream with, and `finish` turns the rep
 Order of effects for a refused question: decide, record the attempt, answer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from blockerd.dns import gate, message, reply
+from blockerd.dns import gate, message, reply, special
 from blockerd.dns.cache import Cache, Entry, Key, key_of, template
 from blockerd.dns.gate import Question
+from blockerd.dns.special import Special
 from blockerd.dns.wire import OPT_LENGTH, Fast
 from blockerd.model import Action, Decision, Query
 from blockerd.policy.decide import Policy, decide
@@ -18,19 +19,26 @@ from blockerd.policy.decide import Policy, decide
 Attempted = Callable[[Question, Decision, bytes, str], None]
 """Called with the question, the decision, the name it was about (a CNAME target or the question's), and the client."""
 
+_ADDRESSES = (1, 28, 64, 65)
+"""Types that lead to a host: A, AAAA, SVCB, HTTPS."""
+
 _MEMO_ENTRIES = 16384
 _OPT_FORMS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """A question for an upstream: `query` is the message to send, its ID still zero."""
+    """A question for an upstream: `query` is the message to send, its ID still zero.
+
+    `instead` is set where another name is asked in place of the question's (safe search): its wire name.
+    """
 
     key: Key
     question: Question
     limit: int
     client: str
     query: bytes
+    instead: bytes = b""
 
 
 @dataclass(slots=True)
@@ -48,12 +56,17 @@ class Counters:
 
 @dataclass(slots=True)
 class Engine:
-    """Policy, cache and counters of the resolver; one thread owns it. `fast` is replaced with the policy."""
+    """Policy, cache and counters of the resolver; one thread owns it. `fast` is replaced with the policy.
+
+    `special` are the zones answered here (`dns.special`), `safe` the names that another host answers for.
+    """
 
     policy: Policy
     cache: Cache
     attempted: Attempted
     fast: Fast
+    special: Mapping[bytes, Special] = field(default_factory=dict)
+    safe: Mapping[bytes, bytes] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)
 
     def handle(self, packet: bytes, client: str, now: float, *, stream: bool = False) -> bytes | Forward | None:
@@ -73,7 +86,8 @@ class Engine:
             if answer is not None:
                 return _fit(answer, question, limit) if answer else None
         self.counters.forwarded += 1
-        return Forward(key_of(question), question, limit, client, upstream_query(question))
+        instead = self.safe.get(question.name, b"") if question.qtype in _ADDRESSES else b""
+        return Forward(key_of(question), question, limit, client, upstream_query(question, instead), instead)
 
     def finish(self, forward: Forward, packet: bytes | None, now: float, *, first: bool = True) -> bytes:
         """The client's answer from an upstream's reply `packet` (None: nobody answered).
@@ -94,6 +108,8 @@ class Engine:
         if packet is None:
             return None
         try:
+            if forward.instead:
+                packet = message.by_alias(question, forward.instead, packet)
             scan = reply.scan(packet, question)
             if scan.foreign:
                 packet = message.only(packet, (question.name, *scan.targets))
@@ -136,6 +152,11 @@ class Engine:
         return question.id.to_bytes(2, "big") + made.render(now)
 
 
+def _by_special_name(engine: Engine, question: Question, packet: bytes, client: str, now: float) -> bytes | None:
+    found = special.find(engine.special, question.name)
+    return message.special(question, found) if found else None
+
+
 def _by_policy(engine: Engine, question: Question, packet: bytes, client: str, now: float) -> bytes | None:
     decision = decide(engine.policy, Query(question.name, question.qtype), now)
     if decision.action is Action.LOCAL_DATA:
@@ -171,6 +192,7 @@ def _by_cache(engine: Engine, question: Question, packet: bytes, client: str, no
 
 
 STEPS: tuple[Callable[[Engine, Question, bytes, str, float], bytes | None], ...] = (
+    _by_special_name,  # first: nothing of these may leave the machine, and no list has a say in them
     _by_policy,  # before the cache: a name blocked a moment ago must not be answered from it
     _by_cache,
 )
@@ -192,12 +214,15 @@ def _fit(answer: bytes, question: Question, limit: int) -> bytes:
     return answer if len(answer) <= limit else message.truncated(answer, question)
 
 
-def upstream_query(question: Question) -> bytes:
-    """The message that asks an upstream: RD set, CD and AD as the client has them, EDNS with our size, ID zero."""
+def upstream_query(question: Question, instead: bytes = b"") -> bytes:
+    """The message that asks an upstream: RD set, CD and AD as the client has them, EDNS with our size, ID zero.
+
+    `instead` is asked in place of the question's name where it is given.
+    """
     flags = bytes((0x01, question.ad << 5 | question.cd << 4))
     opt = b"\x00\x00\x29" + message.UDP_SIZE.to_bytes(2, "big") + bytes((0, 0, question.do << 7, 0, 0, 0))
     return (
-        b"\x00\x00" + flags + b"\x00\x01\x00\x00\x00\x00\x00\x01" + question.raw.lower()[:-4] + question.raw[-4:] + opt
+        b"\x00\x00" + flags + b"\x00\x01\x00\x00\x00\x00\x00\x01" + (instead or question.name) + question.raw[-4:] + opt
     )
 
 

@@ -28,11 +28,15 @@ from dnslib.label import DNSLabelError
 
 from blockerd.dns.gate import BADVERS, NXDOMAIN, Question
 from blockerd.dns.reply import Malformed
+from blockerd.dns.special import Kind, Special
 from blockerd.model import Action, Decision
 from blockerd.policy.name import labels_of
 
 UDP_SIZE = 1232
 """What we offer in OPT, and the largest UDP answer we send (DNS flag day 2020)."""
+
+SPECIAL_TTL = 3600
+ALIAS_TTL = 300
 
 EDE = 15
 EDE_FORGED, EDE_FILTERED, EDE_NETWORK = 4, 17, 23
@@ -71,6 +75,45 @@ def local(question: Question, data: Sequence[tuple[str, str]], *, ttl: int) -> b
         record.add_auth(RR(label, QTYPE.SOA, ttl=ttl, rdata=SOA(_MNAME, _RNAME, (1, 3600, 1200, 604800, ttl))))
     _edns(record, question, EDE_FORGED)
     return bytes(record.pack())
+
+
+def special(question: Question, found: Special) -> bytes:
+    """What is said of a special name: nothing of the kind, or the machine's own addresses (RFC 6761 section 6.3)."""
+    record = _record(question)
+    label = DNSLabel(labels_of(question.raw[:-4]))
+    loopback = found.kind is Kind.LOOPBACK and question.qtype in (QTYPE.A, QTYPE.AAAA)
+    if loopback:
+        rdata = A("127.0.0.1") if question.qtype == QTYPE.A else AAAA("::1")
+        record.add_answer(RR(label, question.qtype, ttl=SPECIAL_TTL, rdata=rdata))
+    else:
+        at_zone = question.name == found.zone
+        record.header.rcode = NXDOMAIN if found.kind is Kind.NXDOMAIN and not (at_zone and found.empty_apex) else 0
+        zone = DNSLabel(labels_of(found.zone))
+        soa = SOA(_MNAME, _RNAME, (1, 3600, 1200, 604800, SPECIAL_TTL))
+        record.add_auth(RR(zone, QTYPE.SOA, ttl=SPECIAL_TTL, rdata=soa))
+    _edns(record, question, None)
+    return bytes(record.pack())
+
+
+def by_alias(question: Question, target: bytes, packet: bytes) -> bytes:
+    """`packet`, the answer about `target`, as the answer to `question`: an alias to it and then what it says.
+
+    Raises:
+        Malformed: dnslib cannot read it.
+    """
+    try:
+        got = DNSRecord.parse(packet)
+        record = _record(question)
+        record.header.rcode = got.header.rcode
+        alias = CNAME(DNSLabel(labels_of(target)))
+        record.add_answer(RR(DNSLabel(labels_of(question.name)), QTYPE.CNAME, ttl=ALIAS_TTL, rdata=alias))
+        for rr in got.rr:
+            record.add_answer(rr)
+        for rr in got.auth:
+            record.add_auth(rr)
+        return bytes(record.pack())
+    except (DNSError, DNSLabelError, CutShort, ValueError, KeyError, IndexError, struct.error) as error:
+        raise Malformed(str(error)) from None
 
 
 def failure(question: Question, rcode: int) -> bytes:

@@ -12,6 +12,7 @@ import signal
 from dataclasses import asdict
 
 from blockerd import clock
+from blockerd.dns import safesearch, special
 from blockerd.dns.cache import Cache
 from blockerd.dns.engine import Engine, block_tail
 from blockerd.dns.gate import Question
@@ -33,6 +34,9 @@ log = logging.getLogger(__name__)
 TICK = 0.25
 """Seconds between two looks at `policy.current`: a change is live within this time."""
 
+BAD_AGAIN = 2.0
+"""Seconds until a policy that could not be opened is looked at again: reading it takes a while, and it rarely heals."""
+
 _STATUS_EVERY = 4
 _ALIVE_EVERY = 240
 """Ticks between status writes (1 s) and alive marks (60 s)."""
@@ -50,6 +54,8 @@ class DnsProcess:
         )
         self._cache = Cache(settings.dns.cache_entries)
         self._stamp: tuple[int, ...] = ()
+        self._bad_stamp: tuple[int, ...] = ()
+        self._again_at = 0.0
         self._problem = ""
         self._next_change: float | None = None
         self._engine: Engine | None = None
@@ -125,12 +131,13 @@ class DnsProcess:
             self._complain("no policy yet; run: blockerd lists build")
             return
         stamp = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
-        if stamp == self._stamp:
+        if stamp == self._stamp or (stamp == self._bad_stamp and now < self._again_at):
             return
         try:
             policy = self._open()
         except (SnapshotError, ValueError, KeyError, TypeError) as error:
             self._complain(str(error))
+            self._bad_stamp, self._again_at = stamp, now + BAD_AGAIN
             return
         self._stamp, self._problem = stamp, ""
         self._adopt(policy, now)
@@ -150,7 +157,10 @@ class DnsProcess:
         """Makes `policy` the live one, with the hot path as of `now`."""
         fast = prepare(policy, now, block_tail(policy), protected_digest=self._guard.digest)
         if self._engine is None:
-            self._engine = Engine(policy, self._cache, self._attempted, fast)
+            dns = self._settings.dns
+            zones = special.table(private_relay=dns.private_relay)
+            hosts = safesearch.table(engines=dns.safe_search, youtube=dns.youtube)
+            self._engine = Engine(policy, self._cache, self._attempted, fast, zones, hosts)
         else:
             self._engine.policy, self._engine.fast = policy, fast
         self._next_change = policy.state.schedules.next_change(now)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from blockerd.policy.name import from_text
+from blockerd.policy.name import from_text, suffixes
 
 
 class Kind(Enum):
@@ -22,10 +22,11 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Special:
-    """The zone a name falls under and what is said."""
+    """The zone a name falls under and what is said. `empty_apex`: the zone's own name exists (RFC 6303 section 3)."""
 
     zone: bytes
     kind: Kind
+    empty_apex: bool = False
 
 
 def _private_reverse() -> tuple[str, ...]:
@@ -37,7 +38,14 @@ def _private_reverse() -> tuple[str, ...]:
     end = "255.255.255.255.in-addr.arpa"
     loop = "1" + ".0" * 31 + ".ip6.arpa"
     none = "0" + ".0" * 31 + ".ip6.arpa"
-    six = ("d.f.ip6.arpa", "8.e.f.ip6.arpa", "9.e.f.ip6.arpa", "a.e.f.ip6.arpa", "b.e.f.ip6.arpa", "8.b.d.0.1.0.0.2.ip6.arpa")
+    six = (
+        "d.f.ip6.arpa",
+        "8.e.f.ip6.arpa",
+        "9.e.f.ip6.arpa",
+        "a.e.f.ip6.arpa",
+        "b.e.f.ip6.arpa",
+        "8.b.d.0.1.0.0.2.ip6.arpa",
+    )
     return (*shared, *twelve, *four, *documents, end, loop, none, *six)
 
 
@@ -55,7 +63,7 @@ _ZONES: dict[str, Kind] = {
 _RELAY = ("mask.icloud.com", "mask-h2.icloud.com", "mask-canary.icloud.com")
 """A lie about these stalls the client, so they do not exist (setting `dns.private_relay`)."""
 
-_HEADS = frozenset(from_text(zone.rpartition(".")[2]) for zone in (*_ZONES, *_RELAY))
+_ENDS = tuple({from_text(".".join(zone.split(".")[-2:])) for zone in (*_ZONES, *_RELAY)})
 """Last labels of all special names: one look tells for nearly every question that it is none."""
 
 
@@ -64,11 +72,11 @@ def table(*, private_relay: str) -> Mapping[bytes, Special]:
     zones = dict(_ZONES)
     if private_relay == "block":
         zones |= dict.fromkeys(_RELAY, Kind.NXDOMAIN)
-    return {from_text(zone): Special(from_text(zone), kind) for zone, kind in zones.items()}
+    return {from_text(z): Special(from_text(z), kind, z.endswith(".arpa")) for z, kind in zones.items()}
 
 
-def find(zones: Mapping[bytes, Special], chain: list[bytes]) -> Special | None:
-    """The zone that covers the name with suffixes `chain`, the longest one."""
-    if not chain or chain[-1] not in _HEADS:
+def find(zones: Mapping[bytes, Special], name: bytes) -> Special | None:
+    """The zone that covers `name`, the longest one."""
+    if not name.endswith(_ENDS):
         return None
-    return next((zones[name] for name in chain if name in zones), None)
+    return next((zones[suffix] for suffix in suffixes(name) if suffix in zones), None)

@@ -39,7 +39,7 @@ NOT_ADULT = {
     "yahoo.com": "mail and news",
     "outlook.com": "mail",
     "gmail.com": "mail",
-    "linkedin.com": "work",
+    "zoom.us": "meetings",
     "cloudflare.com": "carries a fifth of the web",
     "stackoverflow.com": "questions and answers of programmers",
     "netflix.com": "films",

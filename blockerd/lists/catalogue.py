@@ -5,7 +5,7 @@ that names the entry. Called by `lists add` and `lists enable`, by the fetcher f
 """
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -51,6 +51,9 @@ class Entry:
     note: str = ""
 
 
+_REQUIRED = tuple(field.name for field in fields(Entry) if field.default is MISSING)
+
+
 def load(path: Path | None = None) -> tuple[Entry, ...]:
     """The entries of the catalogue at `path` (the shipped one where None), in file order.
 
@@ -73,14 +76,14 @@ def load(path: Path | None = None) -> tuple[Entry, ...]:
 
 def _entry(path: Path, number: int, row: dict[str, Any]) -> Entry:
     where = f"{path}: source {row.get('id', number)}"
+    if missing := [name for name in _REQUIRED if name not in row]:
+        raise CatalogueError(f"{where}: {missing[0]} is missing; add it")
     try:
         made = Entry(**{
             **row, "categories": tuple(row["categories"]), "mirrors": tuple(row["mirrors"]), "level": Rank(row["level"])
         })  # fmt: skip
         for url in (made.url, *made.mirrors, made.homepage):
             https_url().read(url)
-    except KeyError as error:
-        raise CatalogueError(f"{where}: {error.args[0]} is missing; add it") from None
     except (TypeError, ValueError, Bad) as error:
         raise CatalogueError(f"{where}: {error}; correct it") from None
     if strange := [category for category in made.categories if category not in CATEGORIES] or not made.categories:

@@ -33,7 +33,9 @@ class Gunzip:
             while data:
                 if self._member.eof:
                     data = data.lstrip(b"\0")  # padding, as tapes leave it
-                    self._member = zlib.decompressobj(wbits=31) if data else self._member
+                    if not data:
+                        return
+                    self._member = zlib.decompressobj(wbits=31)
                 if part := self._member.decompress(data, _CHUNK):
                     self._out(part)
                 data = self._member.unused_data if self._member.eof else self._member.unconsumed_tail

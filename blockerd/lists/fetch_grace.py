@@ -98,7 +98,7 @@ def _read(path: Path, today: date, grace_days: int) -> dict[str, date]:
             day = date.fromisoformat(text)
         except ValueError:
             continue
-        if today < day + timedelta(days=grace_days):
+        if today <= day + timedelta(days=grace_days):  # days are whole: rather some hours more than some less
             kept[name] = day
     return kept
 

@@ -9,7 +9,8 @@ import asyncio
 import ipaddress
 import secrets
 import struct
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from blockerd.dns import gate, reply
 from blockerd.policy.name import BadName, from_text
@@ -18,7 +19,7 @@ from blockerd.settings import Endpoint
 PATIENCE = 3.0
 """Seconds that one server has to answer one question."""
 
-Resolve = Callable[[str], Awaitable[Sequence[str]]]
+Resolve = Callable[[str], Coroutine[Any, Any, Sequence[str]]]
 """From a host to its numeric addresses, best first."""
 
 _RESEND = 1.0

@@ -35,7 +35,7 @@ class PatternSet:
 
     def matching(self, text: str) -> Sequence[int]:
         """Indexes of the patterns that match the text name, in order."""
-        return sorted(self._set.Match(text))
+        return sorted(self._set.Match(text) or ())
 
 
 def _options() -> "object":

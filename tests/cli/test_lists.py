@@ -60,6 +60,8 @@ def test_names_come_as_arguments_after_two_dashes_or_on_standard_input(
     assert _blocked(_test(capsys, str(file), *names)) == expected
     assert _blocked(_test(capsys, "--", str(file), *names)) == expected
     assert _blocked(_test(capsys, str(file), "--", *names)) == expected
+    assert _blocked(_test(capsys, str(file), names[0], "--qtype", "A", *names[1:])) == expected
+    assert _blocked(_test(capsys, "--format", "auto", str(file), "--", *names)) == expected
     _feed(monkeypatch, ("\r\n".join(names) + "\n\n").encode())
     assert _blocked(_test(capsys, str(file))) == expected
 
@@ -173,7 +175,7 @@ def test_build_exits_0_when_a_policy_was_written_with_refused_lines_and_lists(
     place = Place(tmp_path)
     place.add("mine", "listed.test\nno name!\n")
     place.add("gone", "x.test\n").unlink()
-    assert place.settings
+    place.write()
     code, report = _lists(place, capsys, ["build"])
     assert (code, report["generation"], report["written"]) == (0, 1, True)
     gone = next(source for source in report["sources"] if source["id"] == "gone")
@@ -187,7 +189,7 @@ def test_build_exits_0_when_a_policy_was_written_with_refused_lines_and_lists(
 
 def test_build_exits_1_in_one_line_where_nothing_can_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     place = Place(tmp_path)
-    assert place.settings
+    place.write()
     place.var.write_text("a file where the folder should be")
     assert main(["lists", "build", "--config", str(place.file)]) == 1
     told = capsys.readouterr()
@@ -198,7 +200,7 @@ def test_ls_tells_each_list_and_its_health(tmp_path: Path, capsys: pytest.Captur
     place = Place(tmp_path)
     place.add("mine", "listed.test\nno name!\n")
     place.add("off", "x.test\n", "dating")
-    assert place.settings
+    place.write()
     assert _lists(place, capsys, ["ls"])[1][1]["problem"] == "not built yet"
     _lists(place, capsys, ["build"])
     rows = {row["id"]: row for row in _lists(place, capsys, ["ls"])[1]}

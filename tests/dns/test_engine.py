@@ -1,5 +1,7 @@
 """The plain way of one query: order of steps, chains to listed names, what is kept, cut, recorded and passed on."""
 
+from itertools import pairwise
+
 import dns.flags
 import dns.message
 import pytest
@@ -30,11 +32,13 @@ def _answered(engine: Engine, packet: bytes, now: float = 0.0, *, stream: bool =
 
 
 def _through(
-    engine: Engine, packet: bytes, answers: list[bytes], now: float = 0.0, *, stream: bool = False, **rest: int
+    engine: Engine, packet: bytes, answers: list[bytes], now: float = 0.0, *, rcode: int = 0, flags: int = 0x8180
 ) -> dns.message.Message:
     """The answer to `packet` when an upstream gives `answers`."""
-    forward = _forwarded(engine, packet, now, stream=stream)
-    return dns.message.from_wire(engine.finish(forward, response(forward.query, answers, **rest), now))
+    forward = _forwarded(engine, packet, now)
+    return dns.message.from_wire(
+        engine.finish(forward, response(forward.query, answers, rcode=rcode, flags=flags), now)
+    )
 
 
 def _with(policy_: Policy = LISTED) -> tuple[Engine, list[Attempted]]:
@@ -48,7 +52,7 @@ def _changed(engine: Engine, policy_: Policy) -> None:
 
 def _chain(depth: int, end: str) -> list[bytes]:
     names = ["site.test", *(f"n{number}.test" for number in range(1, depth)), end]
-    return [cname(owner, target) for owner, target in zip(names, names[1:], strict=False)] + [a(end)]
+    return [cname(owner, target) for owner, target in pairwise(names)] + [a(end)]
 
 
 @pytest.mark.parametrize("depth", range(1, 17))
@@ -145,8 +149,10 @@ def test_an_upstream_hears_lower_case_no_options_and_an_id_of_its_own():
 
 
 @pytest.mark.parametrize("upstream_says", [True, False])
-@pytest.mark.parametrize(("flags", "edns", "wanted"), [(RD, b"", False), (RD | AD, b"", True), (RD, opt(do=True), True)])
-def test_ad_is_shown_to_who_asks_if_the_upstream_set_it(upstream_says: bool, flags: int, edns: bytes, wanted: bool):  # noqa: FBT001
+@pytest.mark.parametrize(
+    ("flags", "edns", "wanted"), [(RD, b"", False), (RD | AD, b"", True), (RD, opt(do=True), True)]
+)
+def test_ad_is_shown_to_who_asks_if_the_upstream_set_it(upstream_says: bool, flags: int, edns: bytes, wanted: bool):
     engine, _ = _with()
     packet = query("site.test", flags=flags, edns=edns)
     said = packets.QR | packets.RA | (AD if upstream_says else 0)
@@ -162,7 +168,9 @@ def test_cd_and_do_have_answers_of_their_own():
         assert isinstance(engine.handle(packet, CLIENT, 1.0), Forward)
 
 
-@pytest.mark.parametrize(("edns", "most"), [(b"", 512), (opt(size=900), 900), (opt(size=65535), 1232), (opt(size=0), 512)])
+@pytest.mark.parametrize(
+    ("edns", "most"), [(b"", 512), (opt(size=900), 900), (opt(size=65535), 1232), (opt(size=0), 512)]
+)
 def test_what_is_too_big_for_udp_is_cut_and_comes_whole_over_tcp(edns: bytes, most: int):
     engine, _ = _with()
     packet, big = query("site.test", edns=edns), [a(ME, f"192.0.2.{number}") for number in range(200)]
@@ -226,7 +234,9 @@ def test_further_clients_of_one_query_get_answers_of_their_own():
     forwards = [_forwarded(engine, packet) for packet in asked]
     assert forwards[0].key == forwards[1].key
     for first, forward in zip((True, False), forwards, strict=True):
-        read = dns.message.from_wire(engine.finish(forward, response(forward.query, _chain(1, "listed.test")), 0.0, first=first))
+        read = dns.message.from_wire(
+            engine.finish(forward, response(forward.query, _chain(1, "listed.test")), 0.0, first=first)
+        )
         assert (read.id, read.rcode(), read.edns) == (forward.question.id, 3, 0 if forward.question.edns else -1)
     assert len(attempts) == 2, "each question is an attempt; merging by site comes later"
 

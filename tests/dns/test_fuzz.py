@@ -63,13 +63,16 @@ def _run(count: int, seed: int) -> tuple[int, int]:
             assert fast == outcome, packet.hex()
             hot += 1
         if isinstance(outcome, Forward):
-            outcome = pair.engine.finish(outcome, response(outcome.query, [packets.a(b"\xc0\x0c", ttl=number % 3)]), 0.0)
+            outcome = pair.engine.finish(
+                outcome, response(outcome.query, [packets.a(b"\xc0\x0c", ttl=number % 3)]), 0.0
+            )
         slow += outcome is not None and fast is None
         _proper(packet, outcome)
         if number % 100 == 0:
             assert pair.hot(PLAIN, 0.0).answer == pair.engine.handle(PLAIN, CLIENT, 0.0)
             pair.attempts.clear()
-            pair.engine.cache.clear()
+            for kept in (pair.engine.cache, pair.engine.fast.templates, pair.engine.fast.memo):
+                kept.clear()
     return hot, slow
 
 
@@ -85,11 +88,11 @@ def _proper(packet: bytes, answer: bytes | None) -> None:
 
 def test_mutated_queries_end_in_a_proper_answer_or_in_silence():
     hot, slow = _run(20_000, 1035)
-    assert hot > 1000, "the mutations leave the hot path something"
+    assert hot > 500, "the mutations leave the hot path something"
     assert slow > 5000
 
 
 @pytest.mark.soak
 def test_a_million_mutated_queries():
     hot, slow = _run(1_000_000, 2)
-    assert min(hot, slow) > 50_000
+    assert min(hot, slow) > 20_000

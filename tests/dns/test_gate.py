@@ -57,7 +57,7 @@ def _refused(case: Case, answer: bytes) -> None:
     assert read.flags & dns.flags.QR
     assert dns.opcode.to_flags(read.opcode()) >> 8 == case.packet[2] & 0x78
     assert bool(read.flags & dns.flags.RD) == bool(case.packet[2] & 1)
-    assert not (read.answer or read.authority)
+    assert read.answer == read.authority == []
     assert len(answer) <= len(case.packet) + 11
     if case.outcome == gate.BADVERS:
         assert read.edns == 0, "says the highest version it knows (RFC 6891 section 6.1.3)"

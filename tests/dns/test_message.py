@@ -63,7 +63,7 @@ def test_zero_has_no_data_of_any_other_type(qtype: int):
 
 
 @pytest.mark.parametrize("do", [False, True])
-def test_with_edns_the_answer_says_filtered_and_copies_do(do: bool):  # noqa: FBT001
+def test_with_edns_the_answer_says_filtered_and_copies_do(do: bool):
     read = _blocked(edns=opt(do=do, size=4096))
     assert _ede(read) == [17]
     assert (read.edns, read.payload) == (0, message.UDP_SIZE)
@@ -118,7 +118,9 @@ def test_a_rewrite_answers_its_own_types_and_has_no_data_of_others():
 
 def test_a_rewrite_to_another_name_answers_every_type():
     for qtype in (1, 28, 65):
-        read = dns.message.from_wire(message.local(read_question(query("a.test", qtype)), (("CNAME", "b.test"),), ttl=9))
+        read = dns.message.from_wire(
+            message.local(read_question(query("a.test", qtype)), (("CNAME", "b.test"),), ttl=9)
+        )
         assert [rrset.to_text() for rrset in read.answer] == ["a.test. 9 IN CNAME b.test."]
 
 

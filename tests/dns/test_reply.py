@@ -1,6 +1,7 @@
 """What an upstream's answer says, and what of it is let go, is refused or is kept for how long."""
 
 import random
+from itertools import pairwise
 
 import dns.exception
 import dns.message
@@ -31,7 +32,7 @@ def _scan(answers: list[bytes], authority: list[bytes] | None = None, *, rcode: 
 
 def _chain(links: int) -> list[bytes]:
     names = ["site.test", *(f"n{number}.test" for number in range(1, links + 1))]
-    return [cname(owner, target) for owner, target in zip(names, names[1:], strict=False)] + [a(names[-1])]
+    return [cname(owner, target) for owner, target in pairwise(names)] + [a(names[-1])]
 
 
 @pytest.mark.parametrize("links", [1, 8, 16])
@@ -164,7 +165,9 @@ def test_a_service_record_without_a_whole_target_is_refused(rdata: bytes):
 
 
 def test_broken_service_parameters_are_no_matter():
-    assert _scan([https(ME, "alias.test", params=b"\x00\x01\xff\xff\x00")], qtype=HTTPS).targets == (wire("alias.test"),)
+    assert _scan([https(ME, "alias.test", params=b"\x00\x01\xff\xff\x00")], qtype=HTTPS).targets == (
+        wire("alias.test"),
+    )
 
 
 @pytest.mark.parametrize(

@@ -46,12 +46,6 @@ class Connection(BaseHTTPRequestHandler):
         self.wfile.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
         self.close_connection = True
 
-    def setup(self) -> None:
-        """The handshake is made here, in the connection's own thread."""
-        self.request.settimeout(20)
-        self.request = self.server.context.wrap_socket(self.request, server_side=True)
-        super().setup()
-
     def do_GET(self) -> None:
         """Hands the request to its play."""
         host = self.headers.get("Host", "")
@@ -71,6 +65,13 @@ class _Server(ThreadingHTTPServer):
     plays: dict[str, Play]
     seen: list[tuple[str, str, dict[str, str]]]
     context: ssl.SSLContext
+
+    def finish_request(self, request: object, client_address: object) -> None:
+        """The handshake is made here, in the connection's own thread."""
+        assert isinstance(request, socket.socket)
+        request.settimeout(20)
+        with self.context.wrap_socket(request, server_side=True) as secured:
+            super().finish_request(secured, client_address)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that hangs up in the middle is what the plays are for."""
@@ -195,6 +196,16 @@ def drip(data: bytes, pause: threading.Event, *, head: bool) -> Play:
                 return
             to.wfile.write(bytes((octet,)))
             to.wfile.flush()
+
+    return play
+
+
+def noise(data: bytes) -> Play:
+    """`data` as it stands, then the end of the connection."""
+
+    def play(to: Connection) -> None:
+        to.wfile.write(data)
+        to.close_connection = True
 
     return play
 

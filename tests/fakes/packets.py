@@ -40,9 +40,7 @@ def query(
     return struct.pack("!HHHHHH", qid, flags, 1, 0, 0, 1 if edns else 0) + question(name, qtype, qclass) + edns
 
 
-def record(
-    owner: str | Sequence[bytes] | bytes, rtype: int, rdata: bytes, ttl: int = 300, rclass: int = 1
-) -> bytes:
+def record(owner: str | Sequence[bytes] | bytes, rtype: int, rdata: bytes, ttl: int = 300, rclass: int = 1) -> bytes:
     """One resource record; `owner` as octets is taken as it stands (a pointer, say)."""
     name = owner if isinstance(owner, bytes) else wire(owner)
     return name + struct.pack("!HHIH", rtype, rclass, ttl, len(rdata)) + rdata

@@ -4,7 +4,6 @@
 Called by the property tests and by the fuzzing ones.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from mmap import mmap
 
@@ -34,7 +33,10 @@ def engine_of(policy: Policy, at: float, cache: Cache | None = None) -> tuple[En
     """An engine over `policy` as of `at`, and where its attempts gather."""
     attempts: list[Attempted] = []
     fast = prepare(policy, at, block_tail(policy), protected_digest=policy.table.protected_digest)
-    note: Callable[[Question, Decision, bytes, str], None] = lambda *args: attempts.append(Attempted(*args))  # noqa: E731
+
+    def note(question: Question, decision: Decision, name: bytes, client: str) -> None:
+        attempts.append(Attempted(question, decision, name, client))
+
     return Engine(policy, Cache(1000) if cache is None else cache, note, fast), attempts
 
 

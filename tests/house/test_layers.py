@@ -54,6 +54,8 @@ PURE = {
     "blockerd.dns.engine",
     "blockerd.dns.gate",
     "blockerd.dns.reply",
+    "blockerd.dns.special",
+    "blockerd.dns.safesearch",
     "blockerd.proxy.blockpage",
     "blockerd.screentime.heartbeat",
     "blockerd.screentime.afk",

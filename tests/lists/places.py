@@ -22,9 +22,13 @@ class Place:
         self.lists = ""
         self.rest = ""
 
+    def write(self) -> None:
+        """Writes the configuration file for commands; `settings` and `build` do so by themselves."""
+        self.file.write_text(f"[lists]\nstarter = false\n{self.lists}\n{self.sources}\n{self.rest}\n")
+
     @property
     def settings(self) -> Settings:
-        self.file.write_text(f"[lists]\nstarter = false\n{self.lists}\n{self.sources}\n{self.rest}\n")
+        self.write()
         return load(self.file, {}, self.folder)
 
     def add(self, source: str, text: str, category: str = "adult", **keys: str) -> Path:

@@ -278,7 +278,7 @@ for _ in sys.stdin:
 """
 
     def __init__(self, place: Place) -> None:
-        _ = place.settings
+        place.write()
         self._process = subprocess.Popen(
             [sys.executable, "-c", self.CODE, str(place.file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             text=True, env=environment(),

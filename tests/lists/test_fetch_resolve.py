@@ -8,7 +8,7 @@ import pytest
 from blockerd.lists.fetch_resolve import LookupFailed, is_public, resolver
 from blockerd.settings import Endpoint
 from tests.fakes.packets import AAAA, QR, RA, RD, TC, A, a, cname, record, response, type_of
-from tests.fakes.upstream import Call, dead_port, silent, stub_upstream
+from tests.fakes.upstream import Call, Handler, dead_port, silent, stub_upstream
 
 V6 = "2a00:1450::5"
 
@@ -84,7 +84,7 @@ def test_a_truncated_answer_is_asked_for_again_over_tcp():
     ],
     ids=["servfail", "cut", "odd-length"],
 )
-def test_the_next_server_is_asked_where_one_gives_nothing(play):
+def test_the_next_server_is_asked_where_one_gives_nothing(play: Handler):
     with stub_upstream(play) as bad, stub_upstream(_both) as good:
         assert _ask(good.port, before=(dead_port(), bad.port)) == ["9.1.1.1", V6]
 

@@ -114,7 +114,7 @@ def test_a_new_file_says_what_it_is_for(place: Place):
 
 def test_own_lists_work_before_there_is_a_policy(tmp_path: Path):
     place = Place(tmp_path)
-    assert place.settings
+    place.write()
     assert _own(place, "block", "site.test") == 0
     place.build()
     assert place.blocked("site.test")

@@ -116,7 +116,8 @@ def test_the_number_grows_with_each_change_and_each_build(place: Place):
 
 
 def test_schedules_zone_and_level_reach_the_state(place: Place):
-    place.rest = '[[schedule]]\ncategory = "adult"\nwindows = ["00:00-12:00"]\n[time]\nzone = "UTC"\n[privacy]\nlevel = "counts"\n'
+    schedule = '[[schedule]]\ncategory = "adult"\nwindows = ["00:00-12:00"]\n'
+    place.rest = schedule + '[time]\nzone = "UTC"\n[privacy]\nlevel = "counts"\n'
     place.build()
     assert place.decide("listed.test", at=3600).blocked
     assert not place.decide("listed.test", at=13 * 3600).blocked

@@ -132,7 +132,7 @@ def test_what_is_below_a_protected_name_is_open_and_what_is_above_is_not():
 
 
 @pytest.mark.parametrize(("qtype", "blocked"), [(1, False), (28, True), (65, False)])
-def test_a_rule_for_one_type_leaves_the_others(qtype: int, blocked: bool):  # noqa: FBT001
+def test_a_rule_for_one_type_leaves_the_others(qtype: int, blocked: bool):
     assert _ask(policy(Listing("||site.test^$dnstype=AAAA")), "site.test", qtype).blocked is blocked
 
 
@@ -165,7 +165,12 @@ def test_a_decision_names_line_category_site_and_rule():
     made = policy(Listing("# head\nx.test\ndeep.www.site.test", "cam", "mine"))
     got = _ask(made, "a.deep.www.site.test")
     assert got.rule is not None
-    assert (got.rule.source, got.rule.line, got.rule.text, got.rule.category) == ("mine", 3, "deep.www.site.test", "cam")
+    assert (got.rule.source, got.rule.line, got.rule.text, got.rule.category) == (
+        "mine",
+        3,
+        "deep.www.site.test",
+        "cam",
+    )
     assert (got.category, got.site, got.until) == ("cam", from_text("site.test"), None)
 
 

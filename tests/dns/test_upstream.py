@@ -1,0 +1,265 @@
+"""Asking upstreams over real sockets: what is believed, who is asked next, how long and how often."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from blockerd.dns import upstream
+from blockerd.dns.upstream import Upstreams
+from blockerd.settings import Scheme, Upstream
+from tests.fakes import packets
+from tests.fakes.packets import a, opt, query, response
+from tests.fakes.upstream import Call, Handler, StubUpstream, answer, dead_port, silent, stub_upstream
+
+ASKED = query("site.test", qid=0, edns=opt())
+TRUE = "192.0.2.1"
+REAL = upstream.TIMEOUTS, upstream.IN_ALL
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same course of events in a tenth of the time."""
+    monkeypatch.setattr(upstream, "TIMEOUTS", (0.08, 0.14, 0.22))
+    monkeypatch.setattr(upstream, "IN_ALL", 0.46)
+
+
+@pytest.fixture
+def stubs() -> Iterator[Callable[..., StubUpstream]]:
+    with ExitStack() as stack:
+        yield lambda handler=answer, **rest: stack.enter_context(stub_upstream(handler, **rest))
+
+
+def _ask(*addresses: Upstream, asked: bytes = ASKED) -> tuple[bytes | None, float, Upstreams]:
+    """Asks once: the reply, the seconds it took, and the upstreams as they then stand."""
+    ((reply, seconds),), made = _ask_all(addresses, [asked])
+    return reply, seconds, made
+
+
+def _ask_all(addresses: tuple[Upstream, ...], asked: list[bytes]) -> tuple[list[tuple[bytes | None, float]], Upstreams]:
+    async def run() -> tuple[list[tuple[bytes | None, float]], Upstreams]:
+        loop = asyncio.get_running_loop()
+        made = Upstreams(addresses, loop)
+        found: list[asyncio.Future[tuple[bytes | None, float]]] = []
+        for one in asked:
+            future: asyncio.Future[tuple[bytes | None, float]] = loop.create_future()
+            found.append(future)
+            began = loop.time()
+            made.ask(one, lambda reply, f=future, t=began: f.set_result((reply, loop.time() - t)))  # type: ignore[misc]
+        results = list(await asyncio.wait_for(asyncio.gather(*found), 30))
+        assert made.pending == 0
+        return results, made
+
+    return asyncio.run(run())
+
+
+def _address(reply: bytes | None) -> str | None:
+    return ".".join(map(str, reply[-4:])) if reply else None
+
+
+def _forged(call: Call, which: str) -> bytes:
+    asked, lie = call.packet, [a(b"\xc0\x0c", "203.0.113.66")]
+    true = response(asked, lie)
+    return {
+        "id": response(asked, lie, qid=int.from_bytes(asked[:2], "big") ^ 1),
+        "name": response(query("site.tesu", qid=int.from_bytes(asked[:2], "big")), lie),
+        "type": response(query("site.test", 28, qid=int.from_bytes(asked[:2], "big")), lie),
+        "class": response(query("site.test", qid=int.from_bytes(asked[:2], "big"), qclass=3), lie),
+        "qr": true[:2] + b"\x01" + true[3:],
+        "opcode": true[:2] + b"\xa1" + true[3:],
+        "no question": true[:4] + b"\x00\x00" + true[6:],
+        "garbage": b"\xff" * 40,
+        "empty": b"",
+        "id alone": asked[:2],
+        "the query": asked,
+    }[which]
+
+
+KINDS = ["id", "name", "type", "class", "qr", "opcode", "no question", "garbage", "empty", "id alone", "the query"]
+
+
+@pytest.mark.parametrize("which", KINDS)
+def test_a_forged_reply_is_dropped_and_the_true_one_awaited(which: str, stubs: Callable[..., StubUpstream]):
+    def handler(call: Call) -> None:
+        for _ in range(50):
+            call.send(_forged(call, which))
+        call.later(0.03, response(call.packet, [a(b"\xc0\x0c", TRUE)]))
+
+    stub = stubs(handler)
+    reply, seconds, _ = _ask(stub.address())
+    assert _address(reply) == TRUE
+    assert seconds >= 0.03
+    assert len(stub.calls) == 1, "no second query: the first one is still open"
+
+
+def test_a_reply_from_another_port_is_not_heard(stubs: Callable[..., StubUpstream]):
+    def handler(call: Call) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.sendto(response(call.packet, [a(b"\xc0\x0c", "203.0.113.66")]), ("127.0.0.1", call.port))
+        call.later(0.02, response(call.packet, [a(b"\xc0\x0c", TRUE)]))
+
+    assert _address(_ask(stubs(handler).address())[0]) == TRUE
+
+
+def test_a_refused_port_leads_to_the_next_upstream_within_50_ms(stubs: Callable[..., StubUpstream]):
+    dead, stub = Upstream(Scheme.UDP, "127.0.0.1", dead_port()), stubs()
+    reply, seconds, made = _ask(dead, stub.address())
+    assert _address(reply) == TRUE
+    assert seconds < 0.05
+    assert made.order()[0].address == stub.address(), "the dead one is asked last from now on"
+
+
+def test_silence_leads_to_the_next_upstream(stubs: Callable[..., StubUpstream]):
+    quiet, stub = stubs(silent), stubs()
+    reply, seconds, made = _ask(quiet.address(), stub.address())
+    assert _address(reply) == TRUE
+    assert 0.07 < seconds < 0.2
+    assert [server.failures for server in made.servers] == [1, 0]
+
+
+@pytest.mark.parametrize("rcode", [2, 5])
+@pytest.mark.parametrize("scheme", [Scheme.UDP, Scheme.TCP])
+def test_an_upstream_that_only_says_no_leads_to_the_next(
+    rcode: int, scheme: Scheme, stubs: Callable[..., StubUpstream]
+):
+    unwilling = stubs(lambda call: call.send(response(call.packet, rcode=rcode)))
+    stub = stubs()
+    assert _address(_ask(unwilling.address(scheme), stub.address())[0]) == TRUE
+    reply, _, _ = _ask(unwilling.address(scheme))
+    assert reply is not None
+    assert reply[3] & 15 == rcode, "where there is no other, its word is passed on"
+
+
+@pytest.mark.parametrize("rcode", [0, 3])
+def test_a_plain_answer_is_not_asked_for_again(rcode: int, stubs: Callable[..., StubUpstream]):
+    first, second = stubs(lambda call: call.send(response(call.packet, rcode=rcode))), stubs()
+    _ask(first.address(), second.address())
+    assert (len(first.calls), len(second.calls)) == (1, 0)
+
+
+def _cut_over_udp(call: Call) -> None:
+    if call.stream:
+        call.send(response(call.packet, [a(b"\xc0\x0c", f"192.0.2.{n}") for n in range(200)]))
+    else:
+        call.send(response(call.packet, flags=packets.QR | packets.TC))
+
+
+def test_a_cut_answer_is_fetched_over_tcp_from_the_same_upstream(stubs: Callable[..., StubUpstream]):
+    stub, other = stubs(_cut_over_udp), stubs()
+    reply, _, _ = _ask(stub.address(), other.address())
+    assert reply is not None
+    assert reply[6:8] == (200).to_bytes(2, "big")
+    assert len(other.calls) == 0
+    assert [call.stream for call in stub.calls] == [False, True]
+
+
+def test_a_cut_answer_without_tcp_leads_to_the_next_upstream(stubs: Callable[..., StubUpstream]):
+    stub, other = stubs(_cut_over_udp, tcp=False), stubs()
+    reply, seconds, _ = _ask(stub.address(), other.address())
+    assert _address(reply) == TRUE
+    assert seconds < 0.1
+
+
+def test_a_tcp_upstream_is_asked_over_tcp_alone(stubs: Callable[..., StubUpstream]):
+    stub = stubs()
+    assert _address(_ask(stub.address(Scheme.TCP))[0]) == TRUE
+    assert [call.stream for call in stub.calls] == [True]
+
+
+def _cut_then_silent(call: Call) -> None:
+    if not call.stream:
+        call.later(0.02, response(call.packet, flags=packets.QR | packets.TC))
+
+
+@pytest.mark.parametrize("handler", [silent, _cut_then_silent, lambda call: call.send(b"\xff" * 30)])
+def test_when_nobody_answers_it_ends_in_time(handler: Handler, stubs: Callable[..., StubUpstream]):
+    """All tries and detours together stay below 5 s, here 0.5 s (RELIABILITY: SERVFAIL within 5 s)."""
+    stub, other = stubs(handler), stubs(handler)
+    for addresses in ((stub.address(),), (stub.address(), other.address())):
+        reply, seconds, _ = _ask(*addresses)
+        assert reply is None
+        assert seconds < 0.5
+    assert len(stub.over(stream=False)) <= 3 + 2, "at most three tries a question"
+
+
+def test_the_real_time_outs_end_within_5_seconds():
+    assert sum(REAL[0]) <= REAL[1] < 5
+
+
+def test_without_upstreams_and_with_dead_ones_alone_it_ends_at_once():
+    dead = [Upstream(Scheme.UDP, "127.0.0.1", dead_port()), Upstream(Scheme.TCP, "127.0.0.1", dead_port())]
+    for addresses in ((), tuple(dead)):
+        reply, seconds, _ = _ask(*addresses)
+        assert reply is None
+        assert seconds < 0.05
+
+
+def test_an_upstream_for_an_encrypted_channel_is_never_asked_in_the_clear(stubs: Callable[..., StubUpstream]):
+    stub = stubs()
+    for scheme in (Scheme.TLS, Scheme.HTTPS):
+        assert _ask(stub.address(scheme))[0] is None
+    assert stub.calls == []
+
+
+def test_without_descriptors_it_ends_without_an_answer_and_without_an_exception(monkeypatch: pytest.MonkeyPatch):
+    def none_left(*_: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def run() -> list[bytes | None]:
+        made = Upstreams((Upstream(Scheme.UDP, "127.0.0.1", 9),), asyncio.get_running_loop())
+        got: list[bytes | None] = []
+        with monkeypatch.context() as patch:
+            patch.setattr(socket, "socket", none_left)
+            made.ask(ASKED, got.append)
+        assert made.pending == 0
+        return got
+
+    assert asyncio.run(run()) == [None]
+
+
+def test_more_than_the_most_questions_are_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch, stubs: Callable[..., StubUpstream]
+):
+    monkeypatch.setattr(upstream, "MAX_PENDING", 5)
+    results, _ = _ask_all((stubs(silent).address(),), [ASKED] * 8)
+    assert [seconds < 0.05 for _, seconds in results] == [False] * 5 + [True] * 3
+
+
+def test_ids_and_ports_are_new_for_each_query(stubs: Callable[..., StubUpstream]):
+    stub = stubs()
+    for _ in range(4):
+        _ask_all((stub.address(),), [query(f"n{number}.test", qid=0, edns=opt()) for number in range(100)])
+    ids = {call.packet[:2] for call in stub.calls}
+    ports = {call.port for call in stub.calls}
+    assert len(stub.calls) == 400
+    assert len(ids) > 380
+    assert len(ports) > 200
+    assert len({call.packet[2:] for call in stub.calls}) == 100
+
+
+def test_a_retry_has_an_id_and_a_port_of_its_own(stubs: Callable[..., StubUpstream]):
+    stub = stubs(silent)
+    _ask(stub.address())
+    assert len(stub.calls) == 3
+    assert len({call.packet[:2] for call in stub.calls}) == len({call.port for call in stub.calls}) == 3
+
+
+def test_an_upstream_in_bad_health_comes_back_when_it_answers(stubs: Callable[..., StubUpstream]):
+    ill = [True]
+    stub = stubs(lambda call: None if ill[0] else answer(call))
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        made = Upstreams((stub.address(),), loop)
+        for failures in (3, 0):
+            done = loop.create_future()
+            made.ask(ASKED, done.set_result)
+            await done
+            assert made.servers[0].failures == failures
+            ill[0] = False
+        assert made.servers[0].latency > 0
+
+    asyncio.run(run())

@@ -1,0 +1,136 @@
+"""One instance per state folder, and the tie between a child and its supervisor."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from blockerd.process import ENV_LIFE, ENV_WORDS, AlreadyRunning, Instance, Lifeline, running_pid
+from blockerd.settings import Settings, load
+from tests.e2e.install import environment
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    (tmp_path / "b.toml").write_text("")
+    return load(tmp_path / "b.toml", {}, tmp_path)
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from blockerd.process import Instance
+from blockerd.settings import load
+held = Instance(load(Path(sys.argv[1]), {}, Path("/")), "dns")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+class Holder:
+    """Another process that holds the instance `dns` of these settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(settings.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env=environment(),
+        )  # fmt: skip
+        assert self.process.stdout
+        assert self.process.stdout.readline() == b"held\n"
+
+    def __enter__(self) -> subprocess.Popen[bytes]:
+        return self.process
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def test_a_second_instance_is_refused_with_the_pid_of_the_first(settings: Settings):
+    with Holder(settings) as first:
+        assert running_pid(settings, "dns") == first.pid
+        with pytest.raises(AlreadyRunning, match=f"blockerd dns is already running with pid {first.pid}") as refused:
+            Instance(settings, "dns")
+        assert refused.value.pid == first.pid
+        Instance(settings, "control")  # another kind of process may run
+    assert running_pid(settings, "dns") == 0
+
+
+def test_the_instance_ends_with_its_process_even_killed(settings: Settings):
+    with Holder(settings) as first:
+        first.kill()
+        first.wait()
+        Instance(settings, "dns", patience=0)
+        assert running_pid(settings, "dns") == os.getpid()
+
+
+def test_a_patient_instance_follows_one_that_is_ending(settings: Settings):
+    with Holder(settings) as first:
+        threading.Timer(0.3, first.kill).start()
+        Instance(settings, "dns", patience=5)
+        assert running_pid(settings, "dns") == os.getpid()
+
+
+def test_looking_who_runs_never_refuses_a_start(settings: Settings):
+    end = threading.Event()
+
+    def look() -> None:
+        while not end.is_set():
+            running_pid(settings, "dns")
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(100):
+            os.close(Instance(settings, "dns")._fd)
+    finally:
+        end.set()
+        looking.join()
+
+
+def test_nobody_runs_where_there_is_no_file(settings: Settings):
+    assert running_pid(settings, "dns") == 0
+    assert not settings.state.dir.exists()
+
+
+def test_a_lifeline_tells_when_the_other_end_is_gone(monkeypatch: pytest.MonkeyPatch):
+    life_read, life_write = os.pipe()
+    words_read, words_write = os.pipe()
+    monkeypatch.setenv(ENV_LIFE, str(life_read))
+    monkeypatch.setenv(ENV_WORDS, str(words_write))
+
+    async def run() -> None:
+        ended = asyncio.Event()
+        lifeline = Lifeline.from_environment()
+        lifeline.watch(asyncio.get_running_loop(), ended.set)
+        lifeline.say("ready")
+        await asyncio.sleep(0)
+        assert not ended.is_set()
+        os.close(life_write)
+        async with asyncio.timeout(2):
+            await ended.wait()
+
+    asyncio.run(run())
+    assert os.read(words_read, 100) == b"ready\n"
+    assert ENV_LIFE not in os.environ
+    for fd in (life_read, words_read, words_write):
+        os.close(fd)
+
+
+def test_a_process_without_a_supervisor_has_a_lifeline_that_does_nothing():
+    lifeline = Lifeline.from_environment()
+    lifeline.say("ready")
+    loop = asyncio.new_event_loop()
+    lifeline.watch(loop, lambda: pytest.fail("ended"))
+    loop.close()
+
+
+def test_words_to_a_supervisor_that_is_gone_are_dropped():
+    read, write = os.pipe()
+    os.close(read)
+    Lifeline(-1, write).say("ready")
+    os.close(write)
