@@ -43,7 +43,10 @@ class Row:
 
 
 def run(setting: Setting, kinds: Sequence[type[Server]], turns: int, seconds: int) -> None:
-    """Measure the servers one after the other and write the section; those that cannot run are named below it."""
+    """Measure the servers one after the other; those that cannot run are named below the table.
+
+    The whole line-up becomes the section of RESULTS.md; a part of it is only printed, lest it replace the whole.
+    """
     rows: list[Row] = []
     absent: list[str] = []
     for kind in kinds:
@@ -58,7 +61,10 @@ def run(setting: Setting, kinds: Sequence[type[Server]], turns: int, seconds: in
         say(f"{kind.name} left out: {reason}")
         absent.append(f"- {kind.name} left out: {reason}.")
     body = [EXPLAINED, "", *table(HEAD, map(_cells, rows)), "", *map(_note, rows), *absent]
-    write("table", "Side by side", body)
+    if set(kinds) == {*OURS, *PEERS}:
+        write("table", "Side by side", body)
+    else:
+        print("\n".join(body))
 
 
 def _measure(server: Server, setting: Setting, turns: int, seconds: int) -> Row:

@@ -13,6 +13,8 @@ from bench.process import BenchError
 from bench.server import Server, Setting
 from bench.servers import Blockerd, Floor
 
+KNOWN = [kind.name for kind in (*lineup.OURS, *lineup.PEERS)]
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, run what it asks for; 0 done, 1 something could not be measured, 2 usage."""
@@ -63,7 +65,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="fewer and shorter runs, no start and memory part")
     parser.add_argument("--full", action="store_true", help="also the burst and the swap under load")
     parser.add_argument(
-        "--only", metavar="NAME", action="append", help="only this server beside the floor (again for more)"
+        "--only",
+        metavar="NAME",
+        action="append",
+        choices=KNOWN,
+        help="only this server beside the floor (again for more)",
     )
     parser.add_argument("--no-peers", action="store_true", help="blockerd and the floor alone")
     parser.add_argument(

@@ -1,7 +1,8 @@
 """`check`: what happens to a name or URL, and why; the same decision that the resolver takes."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,7 +11,8 @@ from blockerd.cli.output import Stop, columns, dump, say, settings_of, shown
 from blockerd.lists.guard import GuardError, protected
 from blockerd.lists.snapshot import SnapshotError
 from blockerd.lists.state import open_policy
-from blockerd.model import Channel, Decision, Query
+from blockerd.lists.why import Why, client_of, why
+from blockerd.model import TEST_NAME, Channel, Decision, Query
 from blockerd.policy.decide import decide
 from blockerd.policy.name import BadName, from_text, to_text
 
@@ -37,14 +39,44 @@ def run(args: argparse.Namespace) -> int:
     except (SnapshotError, GuardError) as error:
         raise Stop(f"no policy: {error}") from None
     names = [name_of(text) for text in args.names]
-    decisions = [decide(policy, Query(name, channel=Channel.CLI), at) for name in names]
+    try:
+        client = client_of(settings, args.client) if args.client else ""
+    except ValueError:
+        raise Stop(f"--client {args.client}: no address; write e.g. 192.168.1.30") from None
+    decisions = [decide(policy, Query(name, group=client, channel=Channel.CLI), at) for name in names]
     rows = [as_json(to_text(name), decision) for name, decision in zip(names, decisions, strict=True)]
+    reasons = [why(settings, policy.table, *pair, client) for pair in zip(names, decisions, strict=True)]
     if args.json:
-        dump(rows)
+        ends = [clock.rfc3339(d.until) if d.until is not None else None for d in decisions]
+        dump([{**row, **asdict(one), "until": end} for row, one, end in zip(rows, reasons, ends, strict=True)])
     else:
-        for line in columns(screen_rows(rows, reveal=args.reveal)):
+        for line, row, one, decision in zip(
+            columns(screen_rows(rows, reveal=args.reveal)), rows, reasons, decisions, strict=True
+        ):
             say(line)
+            for detail in _details(row, one, decision, reveal=args.reveal):
+                say(f"  {detail}")
     return 1 if any(row["blocked"] for row in rows) else 0
+
+
+def _details(row: dict[str, Any], one: Why, decision: Decision, *, reveal: bool) -> Iterator[str]:
+    """What stands behind a decision, a line each. The line of a list is shown only where names are."""
+    if row["source"] is None:
+        return
+    open_to_see = reveal or not row["blocked"] or row["name"] == TEST_NAME
+    confirmed = ", compared by full name" if one.confirmed else ""
+    place = f", line {row['line']}" if row["line"] else ""
+    yield f"list: {one.title}{place}{confirmed}"
+    if one.written and open_to_see:
+        yield f"as written there: {one.written}"
+    elif not one.written and row["line"]:
+        yield "the list has changed there since the policy was built"
+    if row["blocked"]:
+        yield f"blocks: {', '.join(one.schedule) or 'at all hours'}"
+    if decision.until is not None and row["blocked"]:
+        yield f"until: {clock.rfc3339(decision.until)}"
+    if one.client:
+        yield f"asked by: {one.client}"
 
 
 def name_of(text: str) -> bytes:

@@ -277,4 +277,3 @@ def problem_of(error: Exception) -> str:
 
 def _many(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 else 's'}"
-

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from blockerd import clock
+from blockerd.cli import lists_edit, stats
 from blockerd.cli.check import as_json, screen_rows
 from blockerd.cli.output import Stop, columns, dump, say, settings_of, warn
 from blockerd.lists import build as building
-from blockerd.lists import formats, formats_files
+from blockerd.lists import formats, formats_files, watch
 from blockerd.lists.guard import GuardError
 from blockerd.lists.sources import list_sources
 from blockerd.lists.trial import Trial, qtype_of
@@ -38,6 +39,8 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     test.add_argument("--qtype", default="A", help="question type, e.g. A, AAAA, HTTPS")
     test.add_argument("--reveal", action="store_true", help="show listed names in full")
     test.set_defaults(run=run_test)
+    for module in (lists_edit, stats):
+        module.register_verb(verbs)
 
 
 def run_ls(args: argparse.Namespace) -> int:
@@ -75,6 +78,7 @@ def run_ls(args: argparse.Namespace) -> int:
     ]
     for line in columns([head, *body], right=frozenset((3, 4))):
         say(line)
+    stats.say_remarks(settings, watch.notes(settings))
     return 0
 
 

@@ -21,6 +21,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "check": ("check",),
     "lists": ("lists",),
     "own": ("allow", "block", "unblock"),
+    "edit": ("edit",),
     "status": ("status", "healthcheck", "version"),
     "log": ("log",),
     "report": ("report",),

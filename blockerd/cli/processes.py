@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def run_dns(args: argparse.Namespace) -> int:
     from blockerd.lists.guard import GuardError
 
     try:
-        main(settings, Lifeline.from_environment())
+        main(settings, _reload(args), Lifeline.from_environment())
     except GuardError as error:
         raise Stop(str(error)) from None
     except BindError as error:
@@ -66,11 +66,17 @@ def run_control(args: argparse.Namespace) -> int:
     _only(settings, "control")
     from blockerd.control import main
 
-    def reload() -> Settings:
-        return load(find(args.config, os.environ, Path.cwd()), os.environ, Path.cwd())
-
-    main(settings, reload, Lifeline.from_environment())
+    main(settings, _reload(args), Lifeline.from_environment())
     return 0
+
+
+def _reload(args: argparse.Namespace) -> Callable[[], Settings]:
+    """Reads the configuration again, as at the start.
+
+    Raises (when called):
+        ConfigError: it is missing or not readable now.
+    """
+    return lambda: load(find(args.config, os.environ, Path.cwd()), os.environ, Path.cwd())
 
 
 def _log() -> None:

@@ -125,6 +125,10 @@ class Resolver:
             self._loop.add_reader(udp.fileno(), self._readable, entry)
             self._servers.append(await self._loop.create_server(self._connections.protocol, sock=tcp))
 
+    def ask(self, upstreams: Upstreams) -> None:
+        """Asks `upstreams` from the next question on."""
+        self._upstreams = upstreams
+
     def change(self, engine: Engine, serve: Serve) -> None:
         """Answers by a new policy from the next packet on."""
         self._engine, self._serve = engine, serve

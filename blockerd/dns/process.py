@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import signal
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 from blockerd import clock
@@ -27,7 +28,7 @@ from blockerd.model import Decision, kind_of
 from blockerd.policy.decide import Policy
 from blockerd.policy.name import site_of, to_text
 from blockerd.process import Lifeline, boot_id, run_folder, spool_folder
-from blockerd.settings import Settings
+from blockerd.settings import ConfigError, Settings
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +46,9 @@ _ALIVE_EVERY = 240
 class DnsProcess:
     """The resolver process; `run` returns when it is told to end."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, reload: Callable[[], Settings]) -> None:
         self._settings = settings
+        self._reload = reload
         self._folder = settings.state.dir
         self._guard: Protected = protected()
         self._writer = spool.Writer(
@@ -74,13 +76,16 @@ class DnsProcess:
         pairs = bind(self._settings.dns.listen)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, end.set)
-        loop.add_signal_handler(signal.SIGHUP, self._forget_stamp)
+        loop.add_signal_handler(signal.SIGHUP, self._read_again, loop)
         lifeline.watch(loop, end.set)
         self._resolver = Resolver(pairs, self._writer, Upstreams(self._settings.dns.upstreams, loop), loop)
         lifeline.say("bound")
         self._writer.event({"kind": "coverage", "process": "dns", "state": "start", "boot": boot_id()})
         ticking = loop.create_task(self._tick_for_ever(lifeline))
-        await end.wait()
+        told = loop.create_task(end.wait())
+        await asyncio.wait((ticking, told), return_when=asyncio.FIRST_COMPLETED)
+        if ticking.done():
+            ticking.result()  # a surprise in the timer: end with it, and be started again, rather than go on blind
         ticking.cancel()
         self._resolver.close()
         self._writer.event({"kind": "coverage", "process": "dns", "state": "stop", "boot": boot_id()})
@@ -120,8 +125,22 @@ class DnsProcess:
         if self._writer.take_lost():
             self._writer.lost = lost
 
-    def _forget_stamp(self) -> None:
+    def _read_again(self, loop: asyncio.AbstractEventLoop) -> None:
+        """SIGHUP: takes up upstreams, cache and answers of an edited configuration; a bad one is told and left."""
         self._stamp = ()
+        try:
+            fresh = self._reload()
+        except ConfigError as error:
+            log.warning("%s; the settings stay as they were", "; ".join(error.problems))
+            return
+        if fresh.dns.listen != self._settings.dns.listen:
+            log.warning("dns.listen has changed: it takes effect at the next start")
+        self._settings = fresh
+        if self._resolver:
+            self._resolver.ask(Upstreams(fresh.dns.upstreams, loop))
+        if self._engine:
+            self._cache = self._engine.cache = Cache(fresh.dns.cache_entries)
+            self._engine.special, self._engine.safe = _rewrites(fresh)
 
     def _follow(self, now: float) -> None:
         """Takes up a policy that is not the live one; a bad one is told once and the live one stays."""
@@ -139,8 +158,15 @@ class DnsProcess:
             self._complain(str(error))
             self._bad_stamp, self._again_at = stamp, now + BAD_AGAIN
             return
-        self._stamp, self._problem = stamp, ""
-        self._adopt(policy, now)
+        pointer = read_pointer(self._folder)
+        older = pointer is not None and policy.generation != pointer.generation
+        self._stamp = () if older else stamp
+        self._bad_stamp, self._again_at = stamp, now + BAD_AGAIN
+        self._problem = (
+            f"policy {policy.generation} is used, the newer one is damaged; run: blockerd lists build" if older else ""
+        )
+        if not older or self._engine is None:
+            self._adopt(policy, now)
 
     def _complain(self, problem: str) -> None:
         if problem != self._problem:
@@ -157,10 +183,7 @@ class DnsProcess:
         """Makes `policy` the live one, with the hot path as of `now`."""
         fast = prepare(policy, now, block_tail(policy), protected_digest=self._guard.digest)
         if self._engine is None:
-            dns = self._settings.dns
-            zones = special.table(private_relay=dns.private_relay)
-            hosts = safesearch.table(engines=dns.safe_search, youtube=dns.youtube)
-            self._engine = Engine(policy, self._cache, self._attempted, fast, zones, hosts)
+            self._engine = Engine(policy, self._cache, self._attempted, fast, *_rewrites(self._settings))
         else:
             self._engine.policy, self._engine.fast = policy, fast
         self._next_change = policy.state.schedules.next_change(now)
@@ -197,13 +220,20 @@ class DnsProcess:
         if data == self._status:
             return
         self._status = data
-        path = run_folder(self._settings) / "dns.json"
         try:
+            path = run_folder(self._settings) / "dns.json"
             beside = path.with_suffix(".new")
             beside.write_bytes(data)
             beside.replace(path)
         except OSError:
             return
+
+
+def _rewrites(settings: Settings) -> tuple[Mapping[bytes, special.Special], Mapping[bytes, bytes]]:
+    """Special names and safe search as the settings want them."""
+    dns = settings.dns
+    zones = special.table(private_relay=dns.private_relay)
+    return zones, safesearch.table(engines=dns.safe_search, youtube=dns.youtube)
 
 
 def cut(level: str, name: str, site: str) -> tuple[str, str]:
@@ -224,10 +254,10 @@ def meta_of(policy: Policy) -> spool.Meta:
     return spool.Meta(policy.generation, f"policy-{policy.generation}.snapshot", action, combos)
 
 
-def main(settings: Settings, lifeline: Lifeline) -> None:
-    """Runs the process to its end.
+def main(settings: Settings, reload: Callable[[], Settings], lifeline: Lifeline) -> None:
+    """Runs the process to its end; `reload` reads the configuration again.
 
     Raises:
         BindError: an address cannot be listened on.
     """
-    asyncio.run(DnsProcess(settings).run(lifeline))
+    asyncio.run(DnsProcess(settings, reload).run(lifeline))

@@ -16,12 +16,16 @@ from typing import Any
 from xxhash import xxh3_64_intdigest
 
 from blockerd.lists import fetch_record, formats, formats_files, snapshot
-from blockerd.lists.sources import ListSource, copy_of, list_sources, shipped_folder
+from blockerd.lists.added import current, merged
+from blockerd.lists.sources import ListSource, copy_of, every_source, list_sources, own_folder, shipped_folder
 from blockerd.model import Attempt
 from blockerd.policy.name import suffixes
 from blockerd.settings import Settings
 
 HISTORY = "lists-history.json"
+IDLE, ASLEEP = "this list blocked nothing", "does not block"
+"""How the notes begin that many lists share."""
+
 _SHARED = "lists-shared.json"
 _KEPT = 60
 """Builds of which the sizes are kept."""
@@ -179,12 +183,14 @@ def _health(
     good = _good_at(settings, source, report)
     active = source.category in settings.lists.categories or source.category == "demo"
     notes = []
-    if report["problem"]:
+    if source.path == copy_of(settings, source.id) and not source.path.exists():
+        notes.append(f"not fetched yet; run: blockerd lists update {source.id}")
+    elif report["problem"]:
         notes.append(f"{report['problem']}; {'its last good copy is used' if report['from_copy'] else 'left out'}")
     if active and not attempts and source.category != "demo":
-        notes.append(f"this list blocked nothing in {days} days")
+        notes.append(f"{IDLE} in {days} days")
     if not active:
-        notes.append(f"does not block: {source.category} is not among lists.categories")
+        notes.append(f"{ASLEEP}: {source.category} is not among lists.categories")
     entries = int(report["entries"])
     return Health(
         source.id, source.title, source.category, active, entries, None if before is None else entries - before,
@@ -239,6 +245,13 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return got if isinstance(got, dict) else {}
+
+
+def switched_off(settings: Settings) -> list[str]:
+    """Ids of the lists that are switched off by command."""
+    added, _ = current(own_folder(settings))
+    known = {source.id for source in (*every_source(settings), *merged(settings).lists.source)}
+    return [source_id for source_id in added.disabled.ids if source_id in known]
 
 
 def as_dict(row: Health) -> dict[str, Any]:

@@ -236,8 +236,8 @@ def test_many_questions_answered_at_once_behind_99_slow_ones_do_not_nest():
         writer.write(b"".join(_frame(f"late{qid}.test", qid) for qid in range(99)))
         await _until(lambda: len(server.waiting) == 99)
         writer.write(_frame("a.test", 500) * 5000)
-        for _ in range(5000):
-            assert (await _read(reader))[:2] == b"\x01\xf4"
+        got = [await _read(reader) for _ in range(5000)]
+        assert {answer[:2] for answer in got} == {b"\x01\xf4"}
         server.release()
         assert len({(await _read(reader))[:2] for _ in range(99)}) == 99
         writer.close()
@@ -251,7 +251,7 @@ def test_a_client_that_takes_no_answers_is_not_read_from():
     async def scenario(server: Server, connections: Connections) -> None:
         reader, writer = await server.connect(limit=1024)
         writer.transport.set_write_buffer_limits(high=1 << 26)
-        count = 200_000
+        count = 100_000
         writer.write(_frame("a.test", 3) * count)
         await _stands_still(lambda: server.handled)
         assert 0 < server.handled < count
