@@ -187,6 +187,7 @@ def _by_cache(engine: Engine, question: Question, packet: bytes, client: str, no
     if len(made.data) + 2 <= min(question.size, message.UDP_SIZE):
         if len(engine.fast.templates) >= _MEMO_ENTRIES:
             engine.fast.templates.clear()
+            engine.fast.memo.clear()
         engine.fast.templates[packet[2:]] = made
     return packet[:2] + made.render(now)
 

@@ -19,7 +19,7 @@ from blockerd.dns.engine import Engine, block_tail
 from blockerd.dns.gate import Question
 from blockerd.dns.listener import Resolver, bind
 from blockerd.dns.upstream import Upstreams
-from blockerd.dns.wire import make_serve, prepare
+from blockerd.dns.wire import make_serve, next_second, prepare
 from blockerd.journal import spool
 from blockerd.lists.guard import Protected, protected
 from blockerd.lists.snapshot import SnapshotError, read_pointer
@@ -110,7 +110,7 @@ class DnsProcess:
         if self._next_change is not None and now >= self._next_change:
             self._adopt(self._engine.policy, now)
         if self._ticks % _STATUS_EVERY == 0:
-            self._engine.fast.memo.clear()
+            next_second(self._engine.fast)
             self._writer.flush()
             self._say_status(now)
         if self._ticks % _ALIVE_EVERY == 0:

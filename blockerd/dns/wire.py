@@ -70,8 +70,9 @@ class Fast:
     """What the hot loop needs of one policy at one time; replaced whole when policy or hour changes.
 
     `at_owner` and `below` say, by combination number, what a hit means: labels to strip for the site (0 and up),
-    `_PASS` no block, `_SLOW` ask the engine. `tails[n]` is what follows the question in a block answer, without OPT;
-    `opts` the same by the query's OPT record.
+    `_PASS` no block, `_SLOW` ask the engine. `tail` is what follows the question in a block answer without OPT, `opts`
+    the same by the query's OPT record. `templates` are kept answers by the query from its third octet on, `memo` what
+    they gave within this second.
     """
 
     policy: Policy
@@ -84,6 +85,14 @@ class Fast:
     opts: dict[bytes, bytes] = field(default_factory=dict)
     memo: dict[bytes, bytes] = field(default_factory=dict)
     templates: dict[bytes, Template] = field(default_factory=dict)
+
+
+def next_second(fast: Fast) -> None:
+    """Has every prepared answer rendered again when it is next asked for, with its TTLs counted down.
+
+    The entries stay as empty ones, so that a cached name is not looked up in the table again each second.
+    """
+    fast.memo.update(dict.fromkeys(fast.memo, b""))
 
 
 def prepare(policy: Policy, at: float, tail: bytes, *, protected_digest: str) -> Fast:
@@ -154,9 +163,9 @@ def make_serve(fast: Fast) -> Serve:  # noqa: C901 - one closure over one loop: 
         for offset, length in zip(offsets, lengths):  # noqa: B905 - lengths is the shorter one
             key = buf[offset + 2 : offset + length]
             answer = memo.get(key)
-            if answer is None:
+            if not answer:
                 strip = _SLOW
-                shape = headers.get(key[head])
+                shape = headers.get(key[head]) if answer is None else None
                 if shape is not None:
                     header, opt = shape
                     if opt:

@@ -1,10 +1,11 @@
-"""Which lists a build reads: the test name, the shipped starter files, own category files, configured sources.
+"""Which lists a build reads: the test name, own category files, configured sources, the shipped lists.
 
 Own files live in `<state.dir>/own/`: `<category>.txt` beside `allow.txt`, `block.txt` and `sources.toml`, which adds
 lists to the configured ones and switches lists off. A source by URL is read from its last good copy in
 `<state.dir>/lists/`, which `lists update` keeps; nothing here opens a connection.
 """
 
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,3 +77,16 @@ def every_source(settings: Settings) -> Iterator[ListSource]:
             path = shipped_folder() / f"{category}.txt"
             if path.is_file() and category != "demo":
                 yield ListSource(f"starter-{category}", f"starter {category} list", category, path, "domains")
+        yield from _offline()
+
+
+def _offline() -> Iterator[ListSource]:
+    """The published lists that are shipped, as `blocklists/offline/index.toml` names them."""
+    folder = shipped_folder() / "offline"
+    try:
+        index = tomllib.loads((folder / "index.toml").read_text("utf-8"))
+    except FileNotFoundError:
+        return
+    for entry in index["list"]:
+        path = folder / entry["file"]
+        yield ListSource(f"offline-{entry['id']}", entry["title"], entry["category"], path, "domains")

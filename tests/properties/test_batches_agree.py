@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blockerd.dns.batch import Batch, MultiBatch, SingleBatch, open_batch
-from blockerd.dns.engine import Engine
 from blockerd.dns.wire import BATCH, SLOT, make_serve
 from tests.dns.corpus import cases
 from tests.fakes.packets import opt, query
@@ -46,7 +45,7 @@ class Served:
         self.sock.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
         self.sock.setblocking(False)
         self.batch = kind(self.sock)  # type: ignore[call-arg]
-        self.engine: Engine = engine_of(policy(Listing("listed.test")), 0.0)[0]
+        self.engine = engine_of(policy(Listing("listed.test")), 0.0)[0]
         self.clients: list[tuple[str, int]] = []
 
     def __enter__(self) -> "Served":
