@@ -7,6 +7,7 @@ it dies, the kernel closes the pipe and the child ends. A second pipe carries a 
 import asyncio
 import fcntl
 import os
+import resource
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -45,6 +46,16 @@ def boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
         return ""
+
+
+def raise_descriptor_limit(wanted: int = 8192) -> int:
+    """Lets this process open as many files as it may, `wanted` at most: each question under way needs a socket."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    more = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < more:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+        return more
+    return soft
 
 
 class Instance:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from blockerd import clock
 from blockerd.cli.output import Stop, columns, dump, say, settings_of, shown
-from blockerd.lists.guard import GuardError, protected
+from blockerd.lists.guard import GuardError, guard_of
 from blockerd.lists.snapshot import SnapshotError
 from blockerd.lists.state import open_policy
 from blockerd.lists.why import Why, client_of, why
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         raise Stop(f"--at: {error}") from None
     try:
-        policy = open_policy(settings.state.dir, protected())
+        policy = open_policy(settings.state.dir, guard_of(settings))
     except (SnapshotError, GuardError) as error:
         raise Stop(f"no policy: {error}") from None
     names = [name_of(text) for text in args.names]

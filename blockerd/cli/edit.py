@@ -22,7 +22,7 @@ from blockerd.journal.schema import JournalError
 from blockerd.journal.spool import Writer
 from blockerd.lists import build as building
 from blockerd.lists import edit, own, stats
-from blockerd.lists.guard import GuardError, protected
+from blockerd.lists.guard import GuardError, guard_of
 from blockerd.lists.snapshot import SnapshotError
 from blockerd.lists.sources import own_folder
 from blockerd.lists.state import open_policy
@@ -147,7 +147,7 @@ def _after(settings: Settings, kind: str, found: edit.Delta) -> Callable[[Policy
 
 def _change(name: str, found: edit.Delta) -> Change:
     counts = f"{len(found.added):,} added, {len(found.removed):,} removed"
-    return Change(clock.now_us(), title_of(name), "", counts, found.direction, "user")
+    return Change(clock.now_us(), title_of(name), "as it was", counts, found.direction, "user")
 
 
 def apply_files(
@@ -163,13 +163,13 @@ def apply_files(
     def apply() -> None:
         edit.make(settings, list(after), edit.exactly(before, after), what=change.what, at=change.at)
         if build and set(after) - {"allow.txt", "block.txt"}:
-            rebuild(settings, change.at)
+            rebuild(settings, lambda: edit.take_back(settings, at=change.at))
 
     return recorded(settings, change, apply)
 
 
-def rebuild(settings: Settings, at: int) -> None:
-    """Builds the policy after a change of lists; a change whose build cannot be written is taken back.
+def rebuild(settings: Settings, back: Callable[[], None]) -> None:
+    """Builds the policy after a change of lists; calls `back`, which takes the change back, where that cannot be.
 
     Raises:
         OSError: it cannot be written.
@@ -179,8 +179,8 @@ def rebuild(settings: Settings, at: int) -> None:
         if report.written:
             stats.note(settings.state.dir, clock.now())
     except (OSError, GuardError) as error:
-        edit.take_back(settings, at=at)
-        raise OSError(0, str(error)) from None
+        back()
+        raise OSError(0, problem_of(error)) from None
 
 
 def recorded(settings: Settings, change: Change, apply: Callable[[], None]) -> str:
@@ -199,7 +199,7 @@ def recorded(settings: Settings, change: Change, apply: Callable[[], None]) -> s
 def policy_of(settings: Settings) -> Policy | None:
     """The live policy, None where there is none yet."""
     try:
-        return open_policy(settings.state.dir, protected())
+        return open_policy(settings.state.dir, guard_of(settings))
     except (SnapshotError, GuardError):
         return None
 

@@ -39,8 +39,21 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     test.add_argument("--qtype", default="A", help="question type, e.g. A, AAAA, HTTPS")
     test.add_argument("--reveal", action="store_true", help="show listed names in full")
     test.set_defaults(run=run_test)
+    update = verbs.add_parser("update", help="fetch the lists that have an address, then build", allow_abbrev=False)
+    update.add_argument("ids", nargs="*", metavar="ID", help="only these lists")
+    update.add_argument("--due", action="store_true", help="only lists whose time has come (lists.refresh_hours)")
+    update.set_defaults(run=run_update)
     for module in (lists_edit, stats):
         module.register_verb(verbs)
+
+
+def run_update(args: argparse.Namespace) -> int:
+    """Fetches and builds, by `cli.update`; imported here because it brings an HTTP library."""
+    try:
+        from blockerd.cli import update
+    except ImportError as error:
+        raise Stop(f"lists update: {error.name} is missing; install blockerd with its extra `fetch`", 1) from None
+    return update.run_update(args)
 
 
 def run_ls(args: argparse.Namespace) -> int:

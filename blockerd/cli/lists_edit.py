@@ -148,10 +148,15 @@ def run_undo(args: argparse.Namespace) -> int:
 def _undone(settings: Settings, entry: edit.Entry, way: str) -> str:
     change = Change(clock.now_us(), f"undo: {entry.what}", "", "", way, "user")
 
+    now = edit.read(settings, list(entry.before))
+
+    def back() -> None:
+        edit.make(settings, list(now), lambda _: now, what=entry.what, at=entry.at)
+
     def apply() -> None:
         edit.undo(settings, entry, at=change.at)
         if set(entry.before) - {"allow.txt", "block.txt"}:
-            rebuild(settings, change.at)
+            rebuild(settings, back)
 
     return recorded(settings, change, apply)
 

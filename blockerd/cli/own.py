@@ -23,7 +23,7 @@ from blockerd.cli.edit import (
 from blockerd.cli.output import Stop, dump, say, settings_of, shown
 from blockerd.lists import own
 from blockerd.lists.edit import EditError
-from blockerd.lists.guard import GuardError, protected
+from blockerd.lists.guard import GuardError, guard_of
 from blockerd.lists.why import Holder, held_by
 from blockerd.model import CATEGORIES, Attempt, Change, Query
 from blockerd.policy.decide import Policy, decide
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     names = [_named(text) for text in args.names]
     try:
-        guard = protected()
+        guard = guard_of(settings)
         policy, attempts = policy_of(settings), seen(settings)
         results = []
         for name in names:

@@ -1,13 +1,12 @@
 """`lists update`: fetches the lists that have an address, then builds the policy from what is there.
 
 Exit 0 when every list is as its publisher has it, 1 when one was held or could not be had; its last good copy then
-stays in use, and one line says why. `cli.lists` registers the verb.
+stays in use, and one line says why. `cli.lists` registers the verb and imports this file when it is called for.
 """
 
 import argparse
 import sys
 from dataclasses import asdict
-from typing import Any
 
 from blockerd import clock
 from blockerd.cli.output import Stop, dump, say, settings_of, warn
@@ -17,14 +16,6 @@ from blockerd.lists.guard import GuardError
 from blockerd.lists.update import Progress, UpdateError, update
 
 _WIDTH = 24
-
-
-def register_verb(verbs: "argparse._SubParsersAction[Any]") -> None:
-    """Adds `update` to the verbs of `lists`."""
-    verb = verbs.add_parser("update", help="fetch the lists that have an address, then build", allow_abbrev=False)
-    verb.add_argument("ids", nargs="*", metavar="ID", help="only these lists")
-    verb.add_argument("--due", action="store_true", help="only lists whose time has come (lists.refresh_hours)")
-    verb.set_defaults(run=run_update)
 
 
 def run_update(args: argparse.Namespace) -> int:

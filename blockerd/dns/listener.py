@@ -6,6 +6,7 @@ read: no octets on the port may stop the service.
 """
 
 import asyncio
+import ipaddress
 import logging
 import socket
 from collections.abc import Callable, Sequence
@@ -23,10 +24,14 @@ from blockerd.settings import Endpoint
 
 log = logging.getLogger(__name__)
 
+MOST_WAITING = 2000
+"""Clients that may wait for the answer to one question; who comes later asks again."""
+
 TURN = 0.002
 """Seconds that one call of the reader may take before timers, upstreams and TCP have their turn."""
 
 _RECEIVE_BYTES = 4 * 1024 * 1024
+_LAN = {socket.AF_INET: From.ADDRESSES4, socket.AF_INET6: From.ADDRESSES6}
 _LOOPBACK = {"127.0.0.1": From.LOOPBACK4, "::1": From.LOOPBACK6}
 
 
@@ -120,8 +125,9 @@ class Resolver:
         self._engine, self._serve = engine, serve
         for udp, tcp in self._pairs:
             host = udp.getsockname()[0]
-            flags = _LOOPBACK.get(host, From.LOOPBACK4)
-            entry = _Udp(udp, open_batch(udp), flags, not host.startswith("127.") and host != "::1")
+            lan = not host.startswith("127.") and host != "::1"
+            flags = _LAN[udp.family] if lan else _LOOPBACK.get(host, From.LOOPBACK4)
+            entry = _Udp(udp, open_batch(udp), flags, lan)
             self._loop.add_reader(udp.fileno(), self._readable, entry)
             self._servers.append(await self._loop.create_server(self._connections.protocol, sock=tcp))
 
@@ -157,9 +163,16 @@ class Resolver:
         assert self._serve is not None
         batch, names, numbers = udp.batch, self._names, self._numbers
         now = clock.now()
-        sizes, rest = self._serve(batch.buffer, batch.offsets, lengths, names, numbers, now)
+        seats: list[int] | None = [] if udp.lan else None
+        try:
+            sizes, rest = self._serve(batch.buffer, batch.offsets, lengths, names, numbers, now, seats=seats)
+        except Exception as error:  # the datagram edge: no packet may cost the others of its batch their answers
+            self._surprise("batch", error)
+            sizes, rest = [0] * len(lengths), list(range(len(lengths)))
+            names.clear()
+            numbers.clear()
         if names:
-            self._writer.attempts(numbers, names, udp.flags)
+            self._writer.attempts(numbers, names, udp.flags, _packed(batch, seats) if seats else b"")
             names.clear()
             numbers.clear()
         self.fast_answers += len(lengths) - len(rest)
@@ -197,7 +210,10 @@ class Resolver:
         """Asks an upstream; equal questions under way are merged into one (CVE-2020-25686)."""
         waiting = self._waiting.get(forward.key)
         if waiting is not None:
-            waiting.append((forward, reply))
+            if len(waiting) < MOST_WAITING:
+                waiting.append((forward, reply))
+            else:
+                reply(b"")
             return
         self._waiting[forward.key] = [(forward, reply)]
         self._upstreams.ask(forward.query, lambda packet: self._replied(forward.key, packet))
@@ -234,3 +250,8 @@ class Resolver:
         if kind not in self._seen:
             self._seen.add(kind)
             log.warning("%s, further ones are not logged", kind, exc_info=not isinstance(error, OSError))
+
+
+def _packed(batch: Batch, seats: Sequence[int]) -> bytes:
+    """The addresses of the packets at `seats`, as the spool takes them."""
+    return b"".join(ipaddress.ip_address(batch.client(seat)[0].partition("%")[0]).packed for seat in seats)

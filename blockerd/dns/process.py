@@ -21,13 +21,13 @@ from blockerd.dns.listener import Resolver, bind
 from blockerd.dns.upstream import Upstreams
 from blockerd.dns.wire import make_serve, next_second, prepare
 from blockerd.journal import spool
-from blockerd.lists.guard import Protected, protected
+from blockerd.lists.guard import Protected, guard_of
 from blockerd.lists.snapshot import SnapshotError, read_pointer
 from blockerd.lists.state import open_policy
 from blockerd.model import Decision, kind_of
 from blockerd.policy.decide import Policy
 from blockerd.policy.name import site_of, to_text
-from blockerd.process import Lifeline, boot_id, run_folder, spool_folder
+from blockerd.process import Lifeline, boot_id, raise_descriptor_limit, run_folder, spool_folder
 from blockerd.settings import ConfigError, Settings
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class DnsProcess:
         self._settings = settings
         self._reload = reload
         self._folder = settings.state.dir
-        self._guard: Protected = protected()
+        self._guard: Protected = guard_of(settings)
         self._writer = spool.Writer(
             spool_folder(settings), "dns", clock.now_us, clock.monotonic, cap_bytes=settings.dns.spool_mb << 20
         )
@@ -74,6 +74,7 @@ class DnsProcess:
         loop = asyncio.get_running_loop()
         end = asyncio.Event()
         pairs = bind(self._settings.dns.listen)
+        raise_descriptor_limit()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, end.set)
         loop.add_signal_handler(signal.SIGHUP, self._read_again, loop)

@@ -8,13 +8,13 @@ Why it looks as it does: one query has about 1.5 µs here. Names are bound as de
 serve name, hash and spool, the answer is written over the question, nothing is packed per event (DESIGN section 4).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from xxhash import xxh3_64_intdigest
 
-from blockerd.policy.decide import OwnRule, Policy
+from blockerd.policy.decide import WILDCARD, Policy
 from blockerd.policy.match import COMBO_MASK, STRIP_UNKNOWN, STRIP_UP, Combo
 from blockerd.policy.rule import Scope
 
@@ -71,8 +71,8 @@ class Fast:
 
     `at_owner` and `below` say, by combination number, what a hit means: labels to strip for the site (0 and up),
     `_PASS` no block, `_SLOW` ask the engine. `tail` is what follows the question in a block answer without OPT, `opts`
-    the same by the query's OPT record. `templates` are kept answers by the query from its third octet on, `memo` what
-    they gave within this second.
+    the same by the query's OPT record; `own` the names of own rules. `templates` are kept answers by the query from
+    its third octet on, `memo` what they gave within this second.
     """
 
     policy: Policy
@@ -82,6 +82,7 @@ class Fast:
     tail: bytes
     level: str
     enabled: bool
+    own: frozenset[bytes]
     opts: dict[bytes, bytes] = field(default_factory=dict)
     memo: dict[bytes, bytes] = field(default_factory=dict)
     templates: dict[bytes, Template] = field(default_factory=dict)
@@ -104,7 +105,8 @@ def prepare(policy: Policy, at: float, tail: bytes, *, protected_digest: str) ->
         verdict = _verdict(policy, combo, at)
         at_owner.append(verdict if combo.scope is not Scope.BELOW or verdict == _SLOW else _PASS)
         below.append(verdict if combo.scope is not Scope.EXACT or verdict == _SLOW else _PASS)
-    return Fast(policy, at_owner, below, state.block_answer == "nxdomain", tail, state.level, enabled)
+    own = frozenset(key.removeprefix(WILDCARD) for key in state.own)
+    return Fast(policy, at_owner, below, state.block_answer == "nxdomain", tail, state.level, enabled, own)
 
 
 def _verdict(policy: Policy, combo: Combo, at: float) -> int:
@@ -115,12 +117,25 @@ def _verdict(policy: Policy, combo: Combo, at: float) -> int:
     return _SLOW if combo.strip in (STRIP_UP, STRIP_UNKNOWN) else combo.strip
 
 
-Serve = Callable[["mmap", Sequence[int], Sequence[int], list[bytes], list[int], float], tuple[list[int], list[int]]]
-"""(buffer, offsets, lengths, names, pairs, now) -> lengths of the answers, indexes of packets left to the engine.
+class Serve(Protocol):
+    """The hot loop: answers what it can of a batch, in place."""
 
-`names` and `pairs` gather the attempts of the batch for `spool.Writer.attempts`. An answer's length stands at its
-packet's index, 0 for those left.
-"""
+    def __call__(
+        self,
+        buf: "mmap",
+        offsets: Sequence[int],
+        lengths: Sequence[int],
+        names: list[bytes],
+        pairs: list[int],
+        now: float,
+        *,
+        seats: list[int] | None = None,
+    ) -> tuple[list[int], list[int]]:
+        """The lengths of the answers by packet (0 for those left), and the indexes of packets left to the engine.
+
+        `names` and `pairs` gather the attempts of the batch for `spool.Writer.attempts`, `seats` the index of each.
+        """
+        ...
 
 
 def make_serve(fast: Fast) -> Serve:  # noqa: C901 - one closure over one loop: split, each part costs a call per packet
@@ -136,6 +151,8 @@ def make_serve(fast: Fast) -> Serve:  # noqa: C901 - one closure over one loop: 
         names: list[bytes],
         pairs: list[int],
         now: float,
+        *,
+        seats: list[int] | None = None,
         headers: dict[bytes, tuple[bytes, bool]] = headers if fast.enabled else {},
         memo: dict[bytes, bytes] = fast.memo,
         digest: Callable[[bytes, int], int] = xxh3_64_intdigest,
@@ -149,7 +166,7 @@ def make_serve(fast: Fast) -> Serve:  # noqa: C901 - one closure over one loop: 
         types: frozenset[bytes] = _TYPES,
         tld_rules: bool = table.tld_rules,
         templates: dict[bytes, Template] = fast.templates,
-        own: Mapping[bytes, OwnRule] = fast.policy.state.own,
+        own: frozenset[bytes] = fast.own,
         mode: int = mode,
         mask: int = COMBO_MASK,
         head: slice = slice(10),
@@ -217,6 +234,8 @@ def make_serve(fast: Fast) -> Serve:  # noqa: C901 - one closure over one loop: 
                 if strip >= 0 and low[kind] in types:
                     paired(slot)
                     paired(entry)
+                    if seats is not None:
+                        seats.append(len(sizes))
                     if not (at or strip or mode):
                         named(low)
                     elif mode == _SITE:

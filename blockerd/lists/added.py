@@ -167,8 +167,9 @@ def differences(old: Added, new: Added) -> list[Difference]:
     found = []
     for source_id in ids:
         was, now = had.get(source_id), has.get(source_id)
-        on = old.enabled(source_id) and (was is None or was.enabled), new.enabled(source_id) and (
-            now is None or now.enabled
+        on = (
+            old.enabled(source_id) and (was is None or was.enabled),
+            new.enabled(source_id) and (now is None or now.enabled),
         )
         if was == now and on[0] == on[1]:
             continue

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import blockerd
+from blockerd import clock
 from blockerd.lists import formats, formats_files, snapshot
-from blockerd.lists.guard import Protected, protected
+from blockerd.lists.fetch_grace import grace_names
+from blockerd.lists.guard import Protected, guard_of
 from blockerd.lists.sources import ListSource, copy_of, list_sources
 from blockerd.lists.state import state_lock, write_state
 from blockerd.lists.table import TableBuilder
@@ -76,7 +78,7 @@ def build(settings: Settings, *, force: bool = False, progress: Progress | None 
     """
     folder = settings.state.dir
     with build_lock(folder):
-        guard = protected()
+        guard = guard_of(settings)
         inputs, sources = _inputs(settings, guard)
         pointer = snapshot.read_pointer(folder)
         if pointer and not force and pointer.inputs == inputs and _usable(folder / pointer.snapshot):
@@ -106,7 +108,7 @@ def inputs_changed(settings: Settings) -> bool:
     pointer = snapshot.read_pointer(settings.state.dir)
     if pointer is None or not _usable(settings.state.dir / pointer.snapshot):
         return True
-    return pointer.inputs != _inputs(settings, protected())[0]
+    return pointer.inputs != _inputs(settings, guard_of(settings))[0]
 
 
 def _usable(path: Path) -> bool:
@@ -120,13 +122,24 @@ def _usable(path: Path) -> bool:
 def _inputs(settings: Settings, guard: Protected) -> tuple[str, list[ListSource]]:
     """Digest over the program version, the protected names and every list with its settings and bytes."""
     digest = hashlib.sha256(f"{blockerd.__version__} {snapshot.VERSION} {guard.digest}".encode())
-    sources = list(list_sources(settings))
+    listed = list(list_sources(settings))
+    sources = [*listed, *_in_grace(settings, listed)]
     for source in sources:
         digest.update(
             repr((source.id, source.category, source.format, source.scope, source.trust, source.own)).encode()
         )
         digest.update(_file_digest(source).encode())
     return digest.hexdigest(), sources
+
+
+def _in_grace(settings: Settings, sources: list[ListSource]) -> Iterator[ListSource]:
+    """Names that left a fetched list and stay blocked for `lists.grace_days`."""
+    now = clock.now()
+    for source in sources:
+        gone = grace_names(settings, source.id, now) if source.origin else b""
+        if gone:
+            title = f"names that left {source.id}"
+            yield ListSource(f"gone-{source.id}", title, source.category, None, "domains", source.scope, data=gone)
 
 
 def _file_digest(source: ListSource) -> str:

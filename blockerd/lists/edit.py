@@ -16,6 +16,7 @@ from blockerd.lists import added, formats, snapshot
 from blockerd.lists.sources import own_folder
 from blockerd.lists.state import own_rules, state_lock, write_state
 from blockerd.model import CATEGORIES, Action
+from blockerd.policy.decide import WILDCARD
 from blockerd.policy.name import to_text
 from blockerd.policy.rule import Rule, Scope
 from blockerd.settings import Settings, State
@@ -244,7 +245,10 @@ def _own(name: str, data: bytes) -> tuple[dict[str, bool], tuple[tuple[int, str,
         own_folder(settings).mkdir()
         (own_folder(settings) / name).write_bytes(data)
         rules, issues = own_rules(settings)
-    texts = {("*." if rule.scope is Scope.BELOW else "") + to_text(wire): rule.allow for wire, rule in rules.items()}
+    texts = {
+        ("*." if rule.scope is Scope.BELOW else "") + to_text(key.removeprefix(WILDCARD)): rule.allow
+        for key, rule in rules.items()
+    }
     return texts, tuple((issue.line, issue.text, issue.reason) for issue in issues)
 
 

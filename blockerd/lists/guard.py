@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 
+from blockerd.lists.fetch_hosts import lifelines
 from blockerd.policy.name import from_text, suffixes
+from blockerd.settings import Settings
 
 
 class GuardError(Exception):
@@ -44,3 +46,17 @@ def protected() -> Protected:
     names = frozenset(from_text(line.split()[0]) for line in lines if line)
     above = frozenset(parent for name in names for parent in suffixes(name)[1:])
     return Protected(names, above, digest)
+
+
+def guard_of(settings: Settings) -> Protected:
+    """The protected names with what this install itself needs to reach: upstreams, list hosts, the mail server.
+
+    Raises:
+        GuardError: as `protected`.
+    """
+    shipped, own = protected(), lifelines(settings)
+    if not own:
+        return shipped
+    digest = hashlib.sha256(shipped.digest.encode() + b"".join(sorted(own))).hexdigest()
+    above = frozenset(parent for name in own for parent in suffixes(name)[1:])
+    return Protected(shipped.names | own, shipped.above | above, digest)

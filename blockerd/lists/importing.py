@@ -123,9 +123,7 @@ def _read(path: Path, data: bytes) -> _Found:
     raise ForeignError(f"{path}: not known; give a Pi-hole teleporter archive, gravity.db or an AdGuardHome.yaml")
 
 
-def _lists(
-    taken: Taken, found: _Found, known: Sequence[Source], catalogue: Sequence[Entry], category: str
-) -> None:
+def _lists(taken: Taken, found: _Found, known: Sequence[Source], catalogue: Sequence[Entry], category: str) -> None:
     have, ids = {source.url for source in known}, {source.id for source in known}
     by_url = {url: entry for entry in catalogue for url in (entry.url, *entry.mirrors)}
     for one in found.lists:
@@ -254,7 +252,7 @@ def _zip_members(path: Path, data: bytes) -> Iterator[tuple[str, bytes]]:
                     with archive.open(info) as file:
                         yield name, _capped(path, name, file.read(MOST_BYTES + 1))
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
-        raise ForeignError(f"{path}: damaged archive ({error}); export it again") from None
+        raise ForeignError(f"{path}: damaged archive ({' '.join(str(error).split())[:80]}); export it again") from None
 
 
 def _tar_members(path: Path, data: bytes) -> Iterator[tuple[str, bytes]]:
@@ -265,7 +263,7 @@ def _tar_members(path: Path, data: bytes) -> Iterator[tuple[str, bytes]]:
                 if name in _WANTED and info.isfile() and (file := archive.extractfile(info)):
                     yield name, _capped(path, name, file.read(MOST_BYTES + 1))
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise ForeignError(f"{path}: damaged archive ({error}); export it again") from None
+        raise ForeignError(f"{path}: damaged archive ({' '.join(str(error).split())[:80]}); export it again") from None
 
 
 def _capped(path: Path, name: str, data: bytes) -> bytes:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from blockerd.lists import edit
 from blockerd.lists.sources import own_folder
 from blockerd.model import Attempt, Decision, Query
-from blockerd.policy.decide import OwnRule, Policy, decide
+from blockerd.policy.decide import OwnRule, Policy, decide, own_key
 from blockerd.policy.match import strip_of
 from blockerd.policy.name import BadName, from_text, suffixes, to_text
 from blockerd.policy.rule import Scope
@@ -101,12 +101,13 @@ def apply(settings: Settings, planned: Plan, at: int = 0) -> None:
 
 def with_plan(policy: Policy, planned: Plan) -> Policy:
     """`policy` as it would be after `planned`."""
-    below = planned.name.startswith("*.")
+    scope = Scope.BELOW if planned.name.startswith("*.") else Scope.SUBTREE
     wire = from_text(planned.name.removeprefix("*."))
-    rules = {name: rule for name, rule in policy.state.own.items() if name != wire}
+    rules = dict(policy.state.own)
+    rules.pop(own_key(wire, scope), None)
     if planned.new != "not on your own lists":
-        scope = Scope.BELOW if below else Scope.SUBTREE
-        rules[wire] = OwnRule(planned.new == "allowed", 0, scope, planned.category, strip_of(wire))
+        rule = OwnRule(planned.new == "allowed", 0, scope, planned.category, strip_of(wire))
+        rules[own_key(wire, scope)] = rule
     return replace(policy, state=replace(policy.state, own=rules))
 
 
@@ -142,9 +143,7 @@ def _opens(policy: Policy, after: Policy, wire: bytes, at: float, gone: Callable
 
 
 def _lists(files: edit.Files) -> dict[str, list[str]]:
-    return {
-        kind: (files[f"{kind}.txt"] or b"").decode("utf-8", "surrogateescape").splitlines() for kind in _HEADERS
-    }
+    return {kind: (files[f"{kind}.txt"] or b"").decode("utf-8", "surrogateescape").splitlines() for kind in _HEADERS}
 
 
 def _body(now: edit.Files, kind: str, lines: list[str]) -> bytes:

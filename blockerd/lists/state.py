@@ -18,7 +18,7 @@ from blockerd.lists import snapshot
 from blockerd.lists.guard import Protected
 from blockerd.lists.sources import own_folder
 from blockerd.model import CATEGORIES
-from blockerd.policy.decide import OwnRule, Policy, State
+from blockerd.policy.decide import WILDCARD, OwnRule, Policy, State, own_key
 from blockerd.policy.match import Table, strip_of
 from blockerd.policy.name import BadName, from_text, to_text
 from blockerd.policy.rule import Scope
@@ -54,7 +54,7 @@ def state_lock(folder: Path) -> Iterator[None]:
 
 
 def own_rules(settings: Settings) -> tuple[dict[bytes, OwnRule], list[OwnIssue]]:
-    """The own rules by wire name, and the lines that could not be read. A name in both files is allowed."""
+    """The own rules by `own_key`, and the lines that could not be read. A name in both files is allowed."""
     rules: dict[bytes, OwnRule] = {}
     issues: list[OwnIssue] = []
     for allow in (False, True):
@@ -87,7 +87,7 @@ def _own_rule(body: str, line: int, *, allow: bool) -> tuple[bytes, OwnRule]:
         raise BadName(f"no category {category}")
     scope = Scope.BELOW if text.startswith("*.") else Scope.SUBTREE
     name = from_text(text.removeprefix("*."))
-    return name, OwnRule(allow, line, scope, category, strip_of(name))
+    return own_key(name, scope), OwnRule(allow, line, scope, category, strip_of(name))
 
 
 def write_state(settings: Settings, pointer: snapshot.Pointer, *, moved: bool = False) -> snapshot.Pointer:
@@ -101,7 +101,10 @@ def write_state(settings: Settings, pointer: snapshot.Pointer, *, moved: bool = 
     rules, _ = own_rules(settings)
     body: dict[str, Any] = {
         "categories": sorted(settings.lists.categories),
-        "own": [[to_text(n), r.allow, r.line, int(r.scope), r.category, r.strip] for n, r in sorted(rules.items())],
+        "own": [
+            [to_text(key.removeprefix(WILDCARD)), r.allow, r.line, int(r.scope), r.category, r.strip]
+            for key, r in sorted(rules.items())
+        ],
         "schedules": [[s.category, list(s.days), list(s.windows)] for s in settings.schedule],
         "zone": settings.time.zone,
         "level": settings.privacy.level,
@@ -145,7 +148,10 @@ def read_state(folder: Path, pointer: snapshot.Pointer) -> State:
 
 def state_from(got: Mapping[str, Any]) -> State:
     """The state for its JSON form."""
-    own = {from_text(n): OwnRule(allow, line, Scope(scope), c, strip) for n, allow, line, scope, c, strip in got["own"]}
+    rules = [
+        (from_text(n), OwnRule(allow, line, Scope(scope), c, strip)) for n, allow, line, scope, c, strip in got["own"]
+    ]
+    own = {own_key(name, rule.scope): rule for name, rule in rules}
     schedules = compile_schedules([(c, tuple(d), tuple(w)) for c, d, w in got["schedules"]], got["zone"])
     return State(
         got["number"], frozenset(got["categories"]), own, schedules, got["level"], got["block_answer"], got["block_ttl"]

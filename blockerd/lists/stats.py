@@ -123,9 +123,7 @@ def shared_names(
     return found
 
 
-def _names(
-    settings: Settings, source: ListSource, report: Mapping[str, Any]
-) -> tuple["array[int]", "array[int]"]:
+def _names(settings: Settings, source: ListSource, report: Mapping[str, Any]) -> tuple["array[int]", "array[int]"]:
     """Hashes of the plain names of a list, and pairs (index, hash) of every name above one of them."""
     own, above = array("Q"), array("Q")
     alone = source.scope == "exact"
@@ -250,7 +248,7 @@ def _json(path: Path) -> dict[str, Any]:
 def switched_off(settings: Settings) -> list[str]:
     """Ids of the lists that are switched off by command."""
     added, _ = current(own_folder(settings))
-    known = {source.id for source in (*every_source(settings), *merged(settings).lists.source)}
+    known = {source.id for source in every_source(settings)} | {s.id for s in merged(settings).lists.source}
     return [source_id for source_id in added.disabled.ids if source_id in known]
 
 

@@ -56,5 +56,6 @@ def _guarded(parsed: Parsed) -> list[dict[str, Any]]:
             above[parent] = guard.covers(parent)
         if above[parent] or name in guard.names:
             rows.append((name, line))
-    rows += [(rule.name, rule.line) for rule in parsed.rules if not rule.allow and rule.name and guard.covers(rule.name)]
+    named = (rule for rule in parsed.rules if rule.name and not rule.allow)
+    rows += [(rule.name, rule.line) for rule in named if guard.covers(rule.name)]
     return [{"line": line, "text": to_text(name), "reason": "protected name: stays open"} for name, line in rows]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from ipaddress import ip_address, ip_network
+from itertools import chain
 
 from blockerd.lists import formats, formats_files
 from blockerd.lists.edit import text_of
@@ -22,7 +23,8 @@ from blockerd.settings import Settings
 HELD = ("adult", "cam", "chat")
 """A name that no source of these categories holds opens at once (DESIGN section 7)."""
 
-_SCAN = 1000
+_ENOUGH = 1000
+"""Names below that are looked at once a list is found: nobody wants to wait for all that `allow com` would open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,9 @@ def client_of(settings: Settings, address: str) -> str:
 def held_by(table: Table, name: bytes, categories: tuple[str, ...] = HELD) -> list[Holder]:
     """The lists of `categories` that block `name`, a name above it, or a name below it, each once."""
     found: dict[str, Holder] = {}
-    for wire in (name, *_below(table, name)):
+    for count, wire in enumerate(chain((name,), _below(table, name))):
+        if found and count > _ENOUGH:
+            break
         for hit in table.hits(wire):
             source = table.sources[hit.combo.source]
             if hit.combo.allow or hit.combo.category_id not in categories or source.id in found:
@@ -98,10 +102,8 @@ def held_by(table: Table, name: bytes, categories: tuple[str, ...] = HELD) -> li
 
 
 def _below(table: Table, name: bytes) -> Iterator[bytes]:
-    """Listed names below `name`, up to _SCAN of them."""
-    for count, found in enumerate(re.finditer(re.escape(name), table.names)):
-        if count >= _SCAN:
-            return
+    """Listed names below `name`."""
+    for found in re.finditer(re.escape(name), table.names):
         wire = _name_around(table, found.start())
         if wire != name and name in suffixes(wire):
             yield wire

@@ -23,6 +23,9 @@ from blockerd.policy.name import labels_of, suffixes, to_text
 from blockerd.policy.rule import Rule, Scope
 from blockerd.policy.schedule import Schedules
 
+WILDCARD = b"\x01*"
+"""The first label of a wildcard name in wire form."""
+
 ALWAYS = "demo"
 """The category that no setting turns off."""
 
@@ -42,7 +45,7 @@ class OwnRule:
 class State:
     """The small, quickly replaced half of a policy (`policy.state`).
 
-    `own` maps canonical wire names to own rules; `number` grows with each change.
+    `own` maps `own_key`s to own rules; `number` grows with each change.
     """
 
     number: int
@@ -94,10 +97,17 @@ def _protected(policy: Policy, chain: list[bytes]) -> Decision | None:
     return None
 
 
+def own_key(name: bytes, scope: Scope) -> bytes:
+    """The key of an own rule in `State.own`: a rule for below only stands under its wildcard name (RFC 4592)."""
+    return WILDCARD + name if scope is Scope.BELOW else name
+
+
 def _own(policy: Policy, chain: list[bytes]) -> Decision | None:
+    own = policy.state.own
     for depth, name in enumerate(chain):
-        rule = policy.state.own.get(name)
-        if rule is None or not rule.scope.covers(at_owner=depth == 0):
+        here, below = own.get(name), own.get(WILDCARD + name) if depth else None
+        rule = below if below and (below.allow or here is None) else here
+        if rule is None:
             continue
         if rule.allow:
             return Decision(Action.PASSTHRU, "own allow list", RuleRef("own-allow", rule.line, to_text(name), ""))
@@ -191,4 +201,4 @@ OWN_STEPS: tuple[Callable[[Policy, list[bytes]], Decision | None], ...] = (_prot
 LIST_STEPS: tuple[Callable[[Policy, Query, list[Hit], float], Decision | None], ...] = (_important, _list)
 """The table at the top of this file, in its order."""
 
-__all__ = ["ALWAYS", "LIST_STEPS", "OWN_STEPS", "OwnRule", "Policy", "Rule", "State", "decide"]
+__all__ = ["ALWAYS", "LIST_STEPS", "OWN_STEPS", "WILDCARD", "OwnRule", "Policy", "Rule", "State", "decide", "own_key"]

@@ -145,9 +145,7 @@ class Dns:
     upstreams: tuple[Upstream, ...] = setting(
         ["9.9.9.9"], many(upstream()), '"IP[:port]", "tcp://IP", "tls://IP[:port]#name", "https://name/path"'
     )
-    bootstrap: tuple[Endpoint, ...] = setting(
-        ["9.9.9.9"], many(bootstrap()), "resolves names in upstreams", built=False
-    )
+    bootstrap: tuple[Endpoint, ...] = setting(["9.9.9.9"], many(bootstrap()), "resolves names in upstreams")
     block_answer: BlockAnswer = setting(
         "nxdomain", choice(BlockAnswer, later=[BlockAnswer.PAGE]), 'or "nodata", "zero" ("page" with the dashboard)'
     )
@@ -159,10 +157,10 @@ class Dns:
     local_domains: tuple[tuple[str, Upstream], ...] = setting(
         {}, local_domains(), '"lan" = "192.168.1.1": asked there instead', built=False
     )
-    safe_search: bool = setting(True, flag(), "search engines in their safe mode", weaker=Weaker.OFF, built=False)
-    youtube: YouTube = setting("moderate", choice(YouTube), "off, moderate, strict", weaker=Weaker.EARLIER, built=False)
+    safe_search: bool = setting(True, flag(), "search engines in their safe mode", weaker=Weaker.OFF)
+    youtube: YouTube = setting("moderate", choice(YouTube), "off, moderate, strict", weaker=Weaker.EARLIER)
     private_relay: PrivateRelay = setting(
-        "block", choice(PrivateRelay), 'or "allow": it goes round this filter', weaker=Weaker.EARLIER, built=False
+        "block", choice(PrivateRelay), 'or "allow": it goes round this filter', weaker=Weaker.EARLIER
     )
 
 
@@ -184,10 +182,10 @@ class Source:
     path: Path | None = setting(
         None, optional(path()), 'or url = "https://…"', sample="lists/mine.txt", weaker=Weaker.ANY
     )
-    url: str | None = setting(None, optional(https_url()), "where it is fetched", weaker=Weaker.ANY, built=False)
+    url: str | None = setting(None, optional(https_url()), "where it is fetched", weaker=Weaker.ANY)
     format: Format = setting(
         "auto",
-        choice(Format, later=[Format.DNSMASQ, Format.RPZ, Format.UNBOUND, Format.SQUIDGUARD, Format.REGEX]),
+        choice(Format),
         "hosts domains wildcard adblock dnsmasq rpz unbound squidguard regex",
         weaker=Weaker.ANY,
     )
@@ -204,11 +202,9 @@ class Lists:
     """[lists]"""
 
     starter: bool = setting(True, flag(), "the shipped starter files", weaker=Weaker.OFF)
-    refresh_hours: int = setting(
-        24, whole(1, 8760), "how often lists are fetched", unit="hours", weaker=Weaker.HIGHER, built=False
-    )
+    refresh_hours: int = setting(24, whole(1, 8760), "how often lists are fetched", unit="hours", weaker=Weaker.HIGHER)
     grace_days: int = setting(
-        0, whole(0, 365), "names that leave a list stay blocked", unit="days", weaker=Weaker.LOWER, built=False
+        0, whole(0, 365), "names that leave a list stay blocked", unit="days", weaker=Weaker.LOWER
     )
     categories: tuple[str, ...] = setting(
         ["adult", "cam", "chat"], many(word("category", CATEGORIES)), "those that block", weaker=Weaker.REMOVAL

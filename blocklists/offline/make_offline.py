@@ -54,7 +54,8 @@ LISTS = (
         confirm=True,
     ),
     Published(
-        "shadowwhisperer-dating", "ShadowWhisperer Dating", "dating", *SHADOW, "Lists/Dating", "2026-08-16", "Unlicense",
+        "shadowwhisperer-dating", "ShadowWhisperer Dating", "dating", *SHADOW, "Lists/Dating", "2026-08-16",
+        "Unlicense",
         "shadowwhisperer-dating.domains.txt.gz", "70219003baf8a0616c9fa226ef9814d9484472ae83692081e7827658f1ca7ebd",
     ),
     Published(

@@ -12,7 +12,7 @@ from blockerd.lists.snapshot import table_of
 from blockerd.lists.sources import ListSource
 from blockerd.lists.table import TableBuilder
 from blockerd.model import CATEGORIES, TEST_NAME
-from blockerd.policy.decide import OwnRule, Policy, State
+from blockerd.policy.decide import OwnRule, Policy, State, own_key
 from blockerd.policy.match import strip_of
 from blockerd.policy.name import from_text, suffixes
 from blockerd.policy.rule import Scope
@@ -80,5 +80,5 @@ def own_rules(allow: Iterable[str], block: Iterable[str]) -> dict[bytes, OwnRule
             text, _, category = line.partition(" ")
             scope = Scope.BELOW if text.startswith("*.") else Scope.SUBTREE
             name = from_text(text.removeprefix("*."))
-            rules[name] = OwnRule(allowed, number, scope, category or "mixed", strip_of(name))
+            rules[own_key(name, scope)] = OwnRule(allowed, number, scope, category or "mixed", strip_of(name))
     return rules

@@ -48,6 +48,8 @@ APART = {STARTED, EDGE}
 PURE = {
     "blockerd.policy",
     "blockerd.lists.formats",
+    "blockerd.lists.verdict",
+    "blockerd.lists.canary",
     "blockerd.dns.wire",
     "blockerd.dns.message",
     "blockerd.dns.cache",
@@ -85,7 +87,7 @@ HOMES = {
 # one is asked of the sources instead.)
 NOT_IN_DNS = {
     *("apsw", "apscheduler", "mitmproxy", "sqlite3"),
-    *("aiohttp", "http.client", "httpx", "jinja2", "requests", "urllib.request"),
+    *("aiohttp", "http.client", "httpx", "httpx2", "jinja2", "requests", "urllib.request"),
 }
 
 SOURCES = {path: module_name(path) for path in python_files("blockerd")}

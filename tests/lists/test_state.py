@@ -39,7 +39,7 @@ def test_own_files_say_names_scopes_and_categories(place: Place):
     told = {name: (rule.allow, rule.scope, rule.category, rule.line) for name, rule in rules.items()}
     assert told == {
         from_text("ok.test"): (True, Scope.SUBTREE, "mixed", 1),
-        from_text("below.test"): (True, Scope.BELOW, "mixed", 4),
+        b"\x01*" + from_text("below.test"): (True, Scope.BELOW, "mixed", 4),
         from_text("no.test"): (False, Scope.SUBTREE, "mixed", 1),
         from_text("chat.test"): (False, Scope.SUBTREE, "chat", 2),
         from_text("tab.test"): (False, Scope.SUBTREE, "cam", 3),
