@@ -236,8 +236,8 @@ def say_effect(changed: own.Altered, *, at_most: bool = False) -> None:
     """What would have been open, in a sentence or two."""
     most = "up to " if at_most and changed.attempts else ""
     if changed.attempts:
-        say(f"  Of the last {DAYS} days, {most}{_many(changed.attempts, 'recorded attempt')} at "
-            f"{_many(changed.sites, 'site')} would have been open.")  # fmt: skip
+        say(f"  Of the last {DAYS} days, {most}{many(changed.attempts, 'recorded attempt')} at "
+            f"{many(changed.sites, 'site')} would have been open.")  # fmt: skip
     elif not changed.perhaps:
         say(f"  Of what is on record for the last {DAYS} days nothing would have been open.")
     if changed.perhaps:
@@ -275,5 +275,6 @@ def problem_of(error: Exception) -> str:
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 
-def _many(count: int, word: str) -> str:
+def many(count: int, word: str) -> str:
+    """`count` things, e.g. "1 list", "2 lists"."""
     return f"{count:,} {word}{'' if count == 1 else 's'}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from blockerd import clock
-from blockerd.cli import lists_edit, stats
+from blockerd.cli import lists_edit, lists_import, stats
 from blockerd.cli.check import as_json, screen_rows
 from blockerd.cli.output import Stop, columns, dump, say, settings_of, warn
 from blockerd.lists import build as building
@@ -43,7 +43,7 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     update.add_argument("ids", nargs="*", metavar="ID", help="only these lists")
     update.add_argument("--due", action="store_true", help="only lists whose time has come (lists.refresh_hours)")
     update.set_defaults(run=run_update)
-    for module in (lists_edit, stats):
+    for module in (lists_edit, lists_import, stats):
         module.register_verb(verbs)
 
 

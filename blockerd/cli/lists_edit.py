@@ -1,4 +1,4 @@
-"""`lists add|remove|enable|disable|undo|import`: which lists there are, changed by command, each change taken back.
+"""`lists add|remove|enable|disable|undo`: which lists there are, changed by command, each change taken back.
 
 Writes `<state.dir>/own/sources.toml` and the own files, never the configuration or a shipped list. A file is read
 before it is added; an address is only noted, `lists update` fetches it. Called by `cli.lists`.
@@ -6,7 +6,7 @@ before it is added; an address is only noted, `lists update` fetches it. Called 
 
 import argparse
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ _NAMES = (added.FILE,)
 
 
 @dataclass(frozen=True, slots=True)
-class _Lists:
+class Lists:
     """What the commands of this file work with."""
 
     settings: Settings
@@ -65,17 +65,11 @@ def register_verb(verbs: "argparse._SubParsersAction[Any]") -> None:
     undo.add_argument("--dry-run", action="store_true", help="show what would change, and change nothing")
     undo.add_argument("--reveal", action="store_true", help="show names in full")
     undo.set_defaults(run=run_undo)
-    take = verbs.add_parser("import", help="lists and rules of Pi-hole or AdGuard Home", allow_abbrev=False)
-    take.add_argument("file", metavar="FILE", help="teleporter archive, gravity.db or AdGuardHome.yaml")
-    take.add_argument("--category", choices=CATEGORIES, default="", help="of lists whose category is not known")
-    take.add_argument("--dry-run", action="store_true", help="show what would change, and change nothing")
-    take.add_argument("--reveal", action="store_true", help="show names in full")
-    take.set_defaults(run=run_import)
 
 
 def run_add(args: argparse.Namespace) -> int:
     """Exit 0 added, 1 the file is no list, 2 usage."""
-    lists = _lists(args)
+    lists = lists_of(args)
     source, told = _source(args, lists)
     if any(source.id == other.id for other in lists.known):
         raise Stop(f"{source.id}: there is a list of this id; give another with --id")
@@ -88,7 +82,7 @@ def run_add(args: argparse.Namespace) -> int:
 
 def run_remove(args: argparse.Namespace) -> int:
     """Exit 0 removed, 2 no such list."""
-    lists = _lists(args)
+    lists = lists_of(args)
     if all(args.what != source.id for source in lists.added.source):
         _must_be_known(args, lists)
         raise Stop(f"{args.what}: not added by command; switch it off with: blockerd lists disable {args.what}")
@@ -97,8 +91,8 @@ def run_remove(args: argparse.Namespace) -> int:
 
 def run_enable(args: argparse.Namespace) -> int:
     """Exit 0 on, 2 no such list."""
-    lists = _lists(args)
-    entry = next((entry for entry in _catalogue() if entry.id == args.what), None)
+    lists = lists_of(args)
+    entry = next((entry for entry in catalogue_entries() if entry.id == args.what), None)
     if entry and all(source.id != entry.id for source in lists.known):
         args.id, args.category, args.format = "", "", ""
         return run_add(args)
@@ -111,7 +105,7 @@ def run_enable(args: argparse.Namespace) -> int:
 
 def run_disable(args: argparse.Namespace) -> int:
     """Exit 0 off, 2 no such list."""
-    lists = _lists(args)
+    lists = lists_of(args)
     _must_be_known(args, lists)
     if args.what == "test-name":
         raise Stop("test-name: always on, so that a check never needs a real site")
@@ -167,76 +161,7 @@ def _masked(message: str, found: Sequence[edit.Delta], *, reveal: bool) -> str:
     return message
 
 
-def run_import(args: argparse.Namespace) -> int:
-    """Exit 0 taken over (or nothing to take over), 1 the file cannot be read."""
-    lists = _lists(args)
-    try:
-        taken = importing.read(Path(args.file), lists.known, _catalogue(), args.category)
-    except importing.ForeignError as error:
-        raise Stop(str(error), 1) from None
-    kind = args.category or "mixed"
-    names = (*_NAMES, "allow.txt", "block.txt", f"{kind}.txt")
-    before = edit.read(lists.settings, names)
-    after = _imported(lists.settings, before, taken, kind)
-    if not args.json:
-        _say_taken(taken, reveal=args.reveal)
-    try:
-        found = edit.deltas(before, after, own_folder(lists.settings))
-        way = edit.together(one.direction for one in found)
-        counts = f"{len(taken.sources)} lists, {len(taken.block)} blocked, {len(taken.allow)} opened"
-        change = Change(clock.now_us(), f"import from {taken.program}", "", counts, way, "user")
-        message = "nothing to take over"
-        if found:
-            message = "not applied (--dry-run)"
-            if not args.dry_run:
-                message = apply_files(lists.settings, before, after, change)
-    except (OSError, edit.EditError, added.AddedError) as error:
-        raise Stop(f"import: {problem_of(error)}; not changed", 1) from None
-    if args.json:
-        dump({"program": taken.program, "changed": bool(found) and not args.dry_run, "direction": way,
-              "sources": [{"id": s.id, "category": s.category, "url": s.url, "enabled": s.enabled}
-                          for s in taken.sources],
-              "allow": taken.allow, "block": taken.block, "rules": taken.rules, "message": message,
-              "left": [{"what": one.what, "reason": one.reason} for one in taken.left]})  # fmt: skip
-    else:
-        say(message)
-        if taken.sources and found and not args.dry_run:
-            say("Fetch the lists with: blockerd lists update")
-    return 0
-
-
-def _imported(settings: Settings, before: edit.Files, taken: importing.Taken, kind: str) -> dict[str, bytes | None]:
-    """The own files with everything in `taken`; lines that are there already are not written twice."""
-    after: dict[str, bytes | None] = {}
-    for source in taken.sources:
-        after[added.FILE] = added.with_source(after.get(added.FILE, before[added.FILE]), source)
-    for name, lines in ((("allow.txt"), taken.allow), ("block.txt", taken.block), (f"{kind}.txt", taken.rules)):
-        was = before[name] or own.header(settings, name.removesuffix(".txt"))
-        have = set(was.decode("utf-8", "surrogateescape").splitlines())
-        fresh = [line for line in lines if line not in have]
-        if fresh:
-            gap = b"" if not was or was.endswith(b"\n") else b"\n"
-            after[name] = was + gap + "".join(f"{line}\n" for line in fresh).encode()
-    return after
-
-
-def _say_taken(taken: importing.Taken, *, reveal: bool) -> None:
-    say(f"{taken.program}: {len(taken.sources)} lists, {len(taken.block)} names to block, {len(taken.allow)} to open, "
-        f"{len(taken.rules)} other rules; {len(taken.left)} cannot be taken over")  # fmt: skip
-    for source in taken.sources:
-        say(f"  + list {source.id} ({source.category}{'' if source.enabled else ', off'}): {source.url}")
-    for title, names in (("own allow list", taken.allow), ("own block list", taken.block)):
-        for name in names[:10]:
-            say(f"  + {title}: {masked_rule(name, reveal=reveal)}")
-        if len(names) > 10:
-            say(f"  + {title}: and {len(names) - 10:,} more")
-    if taken.allow:
-        say("  A name opened here opens all below it too.")
-    for left in taken.left:
-        say(f"  not taken over: {left.what if reveal or '://' in left.what else '…'}: {left.reason}")
-
-
-def _lists(args: argparse.Namespace) -> _Lists:
+def lists_of(args: argparse.Namespace) -> Lists:
     """Settings and sources.toml.
 
     Raises:
@@ -245,43 +170,44 @@ def _lists(args: argparse.Namespace) -> _Lists:
     settings = settings_of(args)
     try:
         files = edit.read(settings, _NAMES)
-        return _Lists(settings, files, added.load(own_folder(settings)), added.merged(settings).lists.source)
+        return Lists(settings, files, added.load(own_folder(settings)), added.merged(settings).lists.source)
     except added.AddedError as error:
         raise Stop(f"{error}\nnot changed; correct the file first", 1) from None
     except OSError as error:
         raise Stop(f"{own_folder(settings)}: {error.strerror or error}; not changed", 1) from None
 
 
-def _catalogue() -> tuple[catalogue.Entry, ...]:
+def catalogue_entries() -> tuple[catalogue.Entry, ...]:
+    """The published lists that are known; none where the catalogue cannot be read."""
     try:
         return catalogue.load()
     except catalogue.CatalogueError:
         return ()
 
 
-def _must_be_known(args: argparse.Namespace, lists: _Lists) -> None:
+def _must_be_known(args: argparse.Namespace, lists: Lists) -> None:
     ids = [*(source.id for source in lists.known), *(source.id for source in every_source(lists.settings))]
     if args.what not in ids:
-        close = difflib.get_close_matches(args.what, [*ids, *(entry.id for entry in _catalogue())], 1)
+        close = difflib.get_close_matches(args.what, [*ids, *(entry.id for entry in catalogue_entries())], 1)
         hint = f"did you mean {close[0]}?" if close else "`blockerd lists ls` shows them"
         raise Stop(f"{args.what}: no such list; {hint}")
 
 
-def _source(args: argparse.Namespace, lists: _Lists) -> tuple[Source, dict[str, Any]]:
+def _source(args: argparse.Namespace, lists: Lists) -> tuple[Source, dict[str, Any]]:
     """The list to add, and what its file holds.
 
     Raises:
         Stop: neither address, file nor catalogue id; no category; or no list.
     """
     ids = [source.id for source in lists.known]
-    entry = next((entry for entry in _catalogue() if args.what in (entry.id, entry.url, *entry.mirrors)), None)
+    entry = next((entry for entry in catalogue_entries() if args.what in (entry.id, entry.url, *entry.mirrors)), None)
     if entry:
         url = args.what if "://" in args.what else entry.url
         made = Source(id=args.id or entry.id, category=args.category or entry.categories[0], url=url,
                       format=Format(args.format or entry.format))  # fmt: skip
         return made, {"title": entry.title, "licence": entry.licence, "names": entry.entries}
     if "://" not in args.what and not Path(args.what).exists():
-        close = difflib.get_close_matches(args.what, [entry.id for entry in _catalogue()], 1)
+        close = difflib.get_close_matches(args.what, [entry.id for entry in catalogue_entries()], 1)
         hint = f"; did you mean {close[0]}?" if close else "; give an https address, a file or an id of the catalogue"
         raise Stop(f"{args.what}: neither a file nor a list of the catalogue{hint}")
     if not args.category:
@@ -324,7 +250,7 @@ def _say_added(settings: Settings, source: Source, told: dict[str, Any]) -> None
 
 
 def _change(
-    args: argparse.Namespace, lists: _Lists, data: bytes, *, more: dict[str, Any] | None = None, build: bool = True
+    args: argparse.Namespace, lists: Lists, data: bytes, *, more: dict[str, Any] | None = None, build: bool = True
 ) -> int:
     """Shows, records and applies sources.toml as `data`."""
     file = own_folder(lists.settings) / added.FILE
@@ -354,7 +280,9 @@ def _change(
     return 0
 
 
-def _of(source_id: str) -> Any:  # noqa: ANN401
+def _of(source_id: str) -> Callable[[Decision], bool]:
+    """True for what the list `source_id` decided."""
+
     def gone(decision: Decision) -> bool:
         return decision.rule is not None and decision.rule.source == source_id
 

@@ -157,7 +157,7 @@ def new_id(text: str, taken: Iterable[str]) -> str:
     """A list id made of `text` that is not among `taken`."""
     body = re.sub(r"^https?://(www\.)?", "", text.lower())
     base = re.sub(r"[^a-z0-9]+", "-", body).strip("-")[:48].strip("-") or "list"
-    base = f"list-{base}" if base.startswith(("own-", "starter-")) or base == "test-name" else base
+    base = f"list-{base}" if base.startswith(("own-", "starter-", "offline-")) or base == "test-name" else base
     used = set(taken)
     return next(made for made in (base, *(f"{base}-{n}" for n in range(2, len(used) + 3))) if made not in used)
 

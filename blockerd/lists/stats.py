@@ -200,7 +200,7 @@ def _health(
 def _good_at(settings: Settings, source: ListSource, report: Mapping[str, Any]) -> float | None:
     """When the copy in use was last good: checked with its publisher, or changed on disk; None for a shipped list."""
     copy = copy_of(settings, source.id)
-    if source.path is None or source.path.parent == shipped_folder():
+    if source.path is None or source.path.is_relative_to(shipped_folder()):
         return None
     if source.path == copy and (good := fetch_record.load(settings, source.id).good_at):
         return good

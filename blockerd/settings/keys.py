@@ -119,7 +119,7 @@ class Role(StrEnum):
     SELF = "self"
 
 
-_ID = r"(?!own-|starter-|test-name$)[a-z0-9][a-z0-9-]{0,63}"
+_ID = r"(?!own-|starter-|offline-|gone-|test-name$)[a-z0-9][a-z0-9-]{0,63}"
 _ZONE = r"[A-Za-z0-9_+/-]{1,64}"
 _NAME = r"\S(.{0,62}\S)?"
 _MAIL = r"[^@\s<>,;:\"]{1,64}@[^@\s<>,;:\"]{1,255}"
@@ -170,7 +170,7 @@ class Source:
 
     id: str = setting(
         None,
-        text("id", _ID, "write lower-case letters, digits, hyphens; own-, starter- and test-name are taken"),
+        text("id", _ID, "write lower-case letters, digits, hyphens; own-, starter-, offline-, gone- and test-name are taken"),
         "a short name of your own",
         required=True,
         sample="mine",
