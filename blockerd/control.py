@@ -14,21 +14,26 @@ import struct
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from blockerd import clock
+from blockerd.binding.submit import changes_between, record
 from blockerd.journal import spool
 from blockerd.journal.append import Journal
 from blockerd.journal.schema import JournalError
+from blockerd.lists.edit import go_live
 from blockerd.lists.snapshot import SnapshotError, open_table, read_pointer
+from blockerd.lists.watch import ListWatch, Touched, accept, hand_edits
 from blockerd.policy.match import Table
-from blockerd.process import Lifeline, boot_id, run_folder, spool_folder
+from blockerd.process import Lifeline, boot_id, run_folder, running_pid, spool_folder
 from blockerd.settings import ConfigError, Settings
 
 log = logging.getLogger(__name__)
 
 DRAIN_EVERY = 0.5
+WATCH_EVERY = 0.5
 LAST_DRAIN = 1.0
 """Seconds that a process told to end may go on storing; what is left waits in the spool for the next start."""
 
@@ -61,7 +66,7 @@ class ControlProcess:
         server = await self._listen()
         lifeline.say("ready")
         async with asyncio.TaskGroup() as tasks:
-            work = [tasks.create_task(self._drain_for_ever()), tasks.create_task(self._rebuild_on_hup())]
+            work = [tasks.create_task(self._drain_for_ever()), tasks.create_task(self._watch_for_ever())]
             await end.wait()
             self._end_at = clock.monotonic() + LAST_DRAIN
             for task in work:
@@ -121,26 +126,78 @@ class ControlProcess:
             self._tables = {pointer.snapshot: table}
         return self._tables[pointer.snapshot]
 
-    async def _rebuild_on_hup(self) -> None:
-        """SIGHUP: reads configuration and lists again, in a process of its own."""
+    async def _watch_for_ever(self) -> None:
+        """Files edited by hand, and SIGHUP, take effect: recorded with their direction, then live."""
+        watch = ListWatch(self._settings)
+        self._record_hand_edits()
         while True:
-            await self._hup.wait()
-            self._hup.clear()
-            try:
-                self._settings = self._reload()
-            except ConfigError as error:
-                log.warning("%s; the settings stay as they were", "; ".join(error.problems))
+            told = await self._told()
+            touched = watch.poll(clock.monotonic()) | (Touched.CONFIG | Touched.BUILD if told else Touched.NOTHING)
+            if Touched.CONFIG in touched and not self._read_again(watch, tell_dns=not told):
+                touched &= ~Touched.CONFIG
+            if not touched:
                 continue
-            command = [sys.executable, "-m", "blockerd", "lists", "build", "--json"]
-            if self._settings.path:
-                command += ["--config", str(self._settings.path)]
-            process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
-            try:
-                code = await process.wait()
-            finally:
-                if process.returncode is None:
-                    process.terminate()
-            log.info("lists build ended with %d", code)
+            self._record_hand_edits()
+            if touched & (Touched.BUILD | Touched.CONFIG):
+                await self._build()
+            else:
+                self._go_live()
+
+    async def _told(self) -> bool:
+        """Waits for the next look; True where SIGHUP asked for one."""
+        try:
+            async with asyncio.timeout(WATCH_EVERY):
+                await self._hup.wait()
+        except TimeoutError:
+            return False
+        self._hup.clear()
+        return True
+
+    def _read_again(self, watch: ListWatch, *, tell_dns: bool) -> bool:
+        """Takes up an edited configuration; a bad one is told, and everything stays as it was."""
+        try:
+            fresh = self._reload()
+        except ConfigError as error:
+            log.warning("%s; the settings stay as they were", "; ".join(error.problems))
+            return False
+        for change in changes_between(self._settings, fresh, at=clock.now_us(), by="user"):
+            record(change, self._writer)
+        dns = running_pid(self._settings, "dns") if tell_dns and fresh.dns != self._settings.dns else 0
+        self._settings = fresh
+        watch.renew(fresh)
+        if dns:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(dns, signal.SIGHUP)
+        return True
+
+    def _record_hand_edits(self) -> None:
+        """Own lists that no command has written: what changed, and whether it is stronger or weaker."""
+        at = clock.now_us()
+        try:
+            for change in hand_edits(self._settings, at=at):
+                record(change, self._writer)
+            accept(self._settings, at=at)
+        except OSError as error:
+            log.warning("own lists: %s; what changed in them is told at the next look", error)
+
+    def _go_live(self) -> None:
+        try:
+            go_live(self._settings)
+        except OSError as error:
+            log.warning("own lists: %s; the old ones stay live", error)
+
+    async def _build(self) -> None:
+        """`lists build` in a process of its own, so that its memory is given back."""
+        command = [sys.executable, "-m", "blockerd", "lists", "build", "--json"]
+        if self._settings.path:
+            command += ["--config", str(self._settings.path)]
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
+        try:
+            code = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.terminate()
+        log.info("lists build ended with %d", code)
 
     async def _listen(self) -> asyncio.Server | None:
         """Opens `run/control.sock`, for this user and root alone; None where that cannot be: the journal needs none."""

@@ -23,6 +23,7 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     check.add_argument("names", nargs="+", metavar="NAME_OR_URL")
     check.add_argument("--at", metavar="RFC3339", help="decide as of this time")
     check.add_argument("--client", metavar="IP", default="", help="decide for this client")
+    check.add_argument("--why", action="store_true", help="with --json: what stands behind each decision, too")
     check.add_argument("--reveal", action="store_true", help="show listed names in full")
     check.set_defaults(run=run)
 
@@ -46,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
     decisions = [decide(policy, Query(name, group=client, channel=Channel.CLI), at) for name in names]
     rows = [as_json(to_text(name), decision) for name, decision in zip(names, decisions, strict=True)]
     reasons = [why(settings, policy.table, *pair, client) for pair in zip(names, decisions, strict=True)]
-    if args.json:
+    if args.json and not args.why:
+        dump(rows)
+    elif args.json:
         ends = [clock.rfc3339(d.until) if d.until is not None else None for d in decisions]
         dump([{**row, **asdict(one), "until": end} for row, one, end in zip(rows, reasons, ends, strict=True)])
     else:

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from blockerd.cli.check import as_json, screen_rows
 from blockerd.cli.output import Stop, columns, dump, say, settings_of, warn
 from blockerd.lists import build as building
 from blockerd.lists import formats, formats_files, watch
+from blockerd.lists import stats as listed
 from blockerd.lists.guard import GuardError
 from blockerd.lists.sources import list_sources
 from blockerd.lists.trial import Trial, qtype_of
@@ -110,6 +112,8 @@ def run_build(args: argparse.Namespace) -> int:
         raise Stop(f"{settings.state.dir}: {error.strerror or error}; the policy stays as it was", 1) from None
     finally:
         _end_progress()
+    with suppress(OSError):  # the history of sizes is for `lists stats` alone
+        listed.note(settings.state.dir, clock.now())
     if args.json:
         dump({**asdict(report), "sources": [asdict(source) for source in report.sources]})
         return 0

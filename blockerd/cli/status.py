@@ -8,6 +8,7 @@ from typing import Any
 import blockerd
 from blockerd.cli.output import bold, columns, dump, say, settings_of
 from blockerd.lists.snapshot import read_pointer
+from blockerd.lists.watch import notes
 from blockerd.model import TEST_NAME
 from blockerd.policy.name import from_text
 from blockerd.process import run_folder, running_pid
@@ -66,8 +67,9 @@ def run_status(args: argparse.Namespace) -> int:
     ]
     for line in columns(rows):
         say(line)
-    if report["problem"]:
-        say(f"Note: {report['problem']}")
+    for note in (report["problem"], *report["notes"]):
+        if note:
+            say(f"Note: {note}")
     return 0 if report["protecting"] else 1
 
 
@@ -85,6 +87,7 @@ def _report(settings: Settings) -> dict[str, Any]:
         "counters": live.get("counters", {}),
         "problem": live.get("problem", ""),
         "journal": control.get("trouble", ""),
+        "notes": notes(settings),
         "version": blockerd.__version__,
     }
 

@@ -23,6 +23,7 @@ from blockerd.lists.guard import Protected, guard_of
 from blockerd.lists.sources import ListSource, copy_of, list_sources
 from blockerd.lists.state import state_lock, write_state
 from blockerd.lists.table import TableBuilder
+from blockerd.lists.verdict import mostly_unread
 from blockerd.settings import Settings
 
 Progress = Callable[[str, int, int], None]
@@ -182,8 +183,9 @@ def _read(settings: Settings, source: ListSource, report: SourceReport, table: T
     """Reads a list into the table, or its last good copy where it cannot be used; the reason stands in `report`."""
     try:
         data = source.data if source.path is None else formats_files.read_source(source.path, source.max_bytes)
-        parsed = _parse(source, data, table)
-        report.problem = parsed.refused or ""
+        usable = not _turned(settings, source, data, report)
+        parsed = _parse(source, data, table) if usable else formats.Parsed(source.format)
+        report.problem = report.problem or parsed.refused or ""
     except formats_files.ListError as error:
         data, parsed = b"", formats.Parsed(source.format)
         report.problem = str(error)
@@ -200,6 +202,13 @@ def _read(settings: Settings, source: ListSource, report: SourceReport, table: T
     report.not_applicable = parsed.not_applicable
     report.issues = [asdict(issue) for issue in parsed.issues[:100]]
     return parsed
+
+
+def _turned(settings: Settings, source: ListSource, data: bytes, report: SourceReport) -> bool:
+    """True where a configured list has a good copy and is now mostly lines that cannot be read."""
+    if source.origin and copy_of(settings, source.id).is_file():
+        report.problem = mostly_unread(data, _format(source))
+    return bool(report.problem)
 
 
 def _parse(source: ListSource, data: bytes, table: TableBuilder) -> formats.Parsed:

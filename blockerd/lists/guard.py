@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 
+from blockerd.lists.added import merged
 from blockerd.lists.fetch_hosts import lifelines
 from blockerd.policy.name import from_text, suffixes
 from blockerd.settings import Settings
@@ -54,7 +55,7 @@ def guard_of(settings: Settings) -> Protected:
     Raises:
         GuardError: as `protected`.
     """
-    shipped, own = protected(), lifelines(settings)
+    shipped, own = protected(), lifelines(merged(settings))
     if not own:
         return shipped
     digest = hashlib.sha256(shipped.digest.encode() + b"".join(sorted(own))).hexdigest()

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from blockerd.lists import fetch_record
+from blockerd.lists.added import merged
 from blockerd.lists.catalogue import CatalogueError, Entry, load
 from blockerd.lists.fetch import Job, Result, Row, fetch_list, row
 from blockerd.lists.fetch_hosts import mirrors_of
@@ -54,6 +55,7 @@ def update(
         UpdateError: no such list, or another update is under way.
         OSError: the state folder cannot be written.
     """
+    settings = merged(settings)
     sources = _chosen(settings, ids)
     net = net or Net(resolver(settings.dns.bootstrap))
     if catalogue is None:

@@ -10,6 +10,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from blockerd.lists import formats
+
+_HEAD = 262144
+_FEW = 5
+
 DAY = 86400.0
 HOUR = 3600.0
 SHRUNK, GROWN = 0.7, 3.0
@@ -113,3 +118,13 @@ def due(meta: Mapping[str, Any], now: float, refresh_hours: int) -> bool:
     """
     tried = meta.get("tried_at") or 0.0
     return not tried <= now < tried + wait(meta.get("failures") or 0, refresh_hours)
+
+
+def mostly_unread(data: bytes, format_: str) -> str:
+    """Why a list whose lines are mostly none is not taken, "" where it may be; looks at the first 256 KB."""
+    head = data if len(data) <= _HEAD else data[: data.rfind(b"\n", 0, _HEAD) + 1 or _HEAD]
+    parsed = formats.parse(head, format_)
+    good = parsed.entries + parsed.not_applicable
+    if parsed.refused or parsed.issue_count < _FEW or parsed.issue_count <= good:
+        return ""
+    return f"{parsed.issue_count:,} of {parsed.issue_count + good:,} lines at its beginning cannot be read"

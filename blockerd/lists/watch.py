@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from enum import Flag
 from pathlib import Path
 
-from blockerd.lists import added, edit, formats
+from blockerd.lists import added, edit
 from blockerd.lists.sources import own_folder
 from blockerd.model import CATEGORIES, Change
 from blockerd.settings import Settings
@@ -17,8 +17,6 @@ from blockerd.settings import Settings
 SETTLE = 0.3
 """Seconds that a file must stay as it is before a change of it counts: editors write in several steps."""
 
-_HEAD = 262144
-_FEW = 5
 
 Stamp = tuple[tuple[int, int, int], ...]
 """(mtime in ns, size, inode) of a file, or of each file of a folder; empty where there is none."""
@@ -165,16 +163,6 @@ def notes(settings: Settings) -> list[str]:
         if len(unread) > 3:
             told.append(f"{own_folder(settings) / name}: {len(unread) - 3:,} more lines are skipped")
     return told
-
-
-def mostly_unread(data: bytes, format_: str) -> str:
-    """Why a list whose lines are mostly none is not taken, "" where it may be; looks at the first 256 KB."""
-    head = data if len(data) <= _HEAD else data[: data.rfind(b"\n", 0, _HEAD) + 1 or _HEAD]
-    parsed = formats.parse(head, format_)
-    good = parsed.entries + parsed.not_applicable
-    if parsed.refused or parsed.issue_count < _FEW or parsed.issue_count <= good:
-        return ""
-    return f"{parsed.issue_count:,} of {parsed.issue_count + good:,} lines at its beginning cannot be read"
 
 
 def title_of(name: str) -> str:

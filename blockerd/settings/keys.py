@@ -170,7 +170,11 @@ class Source:
 
     id: str = setting(
         None,
-        text("id", _ID, "write lower-case letters, digits, hyphens; own-, starter-, offline-, gone- and test-name are taken"),
+        text(
+            "id",
+            _ID,
+            "write lower-case letters, digits, hyphens; own-, starter-, offline-, gone- and test-name are taken",
+        ),
         "a short name of your own",
         required=True,
         sample="mine",

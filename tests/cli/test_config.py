@@ -14,7 +14,8 @@ from blockerd.settings import SETTINGS
 def file(tmp_path: Path) -> Path:
     made = tmp_path / "b.toml"
     made.write_text(
-        '[dns]\nblock_ttl = 9\nlocal_domains = {lan = "192.168.1.1"}\n[[schedule]]\ncategory = "cam"\nwindows = ["08:00-09:00"]\n'
+        '[dns]\nblock_ttl = 9\nlocal_domains = {lan = "192.168.1.1"}\n'
+        '[[schedule]]\ncategory = "cam"\nwindows = ["08:00-09:00"]\n'
     )
     return made
 
@@ -38,7 +39,7 @@ def test_show_as_json_has_values_with_their_types(file: Path, capsys: pytest.Cap
     assert values["dns.block_ttl"] == {
         "name": "dns.block_ttl", "value": 9, "unit": "seconds", "origin": "file", "built": True
     }  # fmt: skip
-    assert values["dns.local_domains"]["value"] == {"lan": "192.168.1.1"}
+    assert values["dns.local_domains"]["value"] == {"lan": "192.168.1.1:53"}
     assert values["schedule"]["value"]["days"][0] == "mon"
 
 

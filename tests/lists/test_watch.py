@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blockerd.lists import edit, own, watch
+from blockerd.lists import edit, own, verdict, watch
 from blockerd.lists.watch import ListWatch, Touched, Watcher, accept, hand_edits
 from tests.lists.places import Place
 
@@ -196,11 +196,11 @@ def test_a_line_that_is_none_is_noted_and_the_rest_counts(place: Place):
 
 def test_a_list_that_is_mostly_no_list_is_told_apart_from_one_with_a_few_slips():
     good = b"".join(b"n%d.test\n" % n for n in range(40))
-    assert watch.mostly_unread(good + b"no line!\n" * 39, "auto") == ""
-    assert "41 of 81 lines" in watch.mostly_unread(good + b"no line!\n" * 41, "auto")
-    assert watch.mostly_unread(b"no line!\n" * 4, "auto") == ""
-    assert watch.mostly_unread(b"||x.test^\n" + b"x.test##.banner\n" * 50, "auto") == ""
+    assert verdict.mostly_unread(good + b"no line!\n" * 39, "auto") == ""
+    assert "41 of 81 lines" in verdict.mostly_unread(good + b"no line!\n" * 41, "auto")
+    assert verdict.mostly_unread(b"no line!\n" * 4, "auto") == ""
+    assert verdict.mostly_unread(b"||x.test^\n" + b"x.test##.banner\n" * 50, "auto") == ""
 
 
 def test_only_the_beginning_of_a_large_list_is_looked_at():
-    assert watch.mostly_unread(b"x.test\n" * 100_000 + b"no line!\n" * 900_000, "auto") == ""
+    assert verdict.mostly_unread(b"x.test\n" * 100_000 + b"no line!\n" * 900_000, "auto") == ""
