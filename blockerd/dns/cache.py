@@ -5,11 +5,22 @@ that nothing a reply carries for another name can be served for that name.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar
 
 from blockerd.dns.gate import Question
 
+Shared = TypeVar("Shared", bytes, tuple[tuple[int, int], ...])
+
 MAX_ANSWER = 4096
 """Octets of the largest answer that is kept."""
+
+
+@lru_cache(4096)
+def one(value: Shared) -> Shared:
+    """An object equal to `value`, the same one each time: most answers share their flags, counts and TTL places."""
+    return value
+
 
 Key = tuple[bytes, int, bool, bool]
 """Canonical name, type, DO, CD."""
@@ -69,7 +80,7 @@ def template(entry: Entry, question: Question, opt: bytes) -> Template:
     counts = entry.counts[:6] + (b"\x00\x01" if opt else b"\x00\x00")
     data = b"".join((flags, counts, question.raw, entry.body, opt))
     shift = 10 + len(question.raw)
-    ttls = tuple((offset + shift, ttl) for offset, ttl in entry.ttls)
+    ttls = one(tuple((offset + shift, ttl) for offset, ttl in entry.ttls))
     return Template(data, ttls, entry.stored, entry.expires)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from blockerd.dns import gate, message, reply, special
-from blockerd.dns.cache import Cache, Entry, Key, key_of, template
+from blockerd.dns.cache import Cache, Entry, Key, key_of, one, template
 from blockerd.dns.gate import Question
 from blockerd.dns.special import Special
 from blockerd.dns.wire import OPT_LENGTH, Fast
@@ -208,7 +208,7 @@ def _keepable(packet: bytes, scan: reply.Scan, question: Question, now: float) -
     body = bytearray(packet[start : scan.end])
     for offset, ttl in ttls:
         body[offset : offset + 4] = ttl.to_bytes(4, "big")
-    return Entry(flags, counts, bytes(body), ttls, now, now + scan.ttl, scan.targets)
+    return Entry(one(flags), one(counts), bytes(body), one(ttls), now, now + scan.ttl, scan.targets)
 
 
 def _fit(answer: bytes, question: Question, limit: int) -> bytes:
