@@ -18,7 +18,7 @@ from blockerd.dns import gate
 from blockerd.dns.engine import Forward
 from blockerd.dns.wire import SHAPES, next_second
 from blockerd.model import Action, Decision, Query
-from blockerd.policy.decide import Policy, decide
+from blockerd.policy.decide import WILDCARD, Policy, decide
 from blockerd.policy.match import COMBO_MASK, STRIP_UNKNOWN, STRIP_UP
 from blockerd.policy.name import suffixes
 from tests.fakes import packets
@@ -236,10 +236,15 @@ def _recorded(policy_: Policy, hot: Hot, name: bytes, qtype: int, decision: Deci
     assert int.from_bytes(kind, "big") == {65: 97}.get(qtype, qtype)
 
 
+def _own_about(pair: Pair, question: gate.Question) -> bool:
+    own = pair.policy.state.own
+    return any(name in own or WILDCARD + name in own for name in suffixes(question.name))
+
+
 def _ordinary(pair: Pair, question: gate.Question) -> bool:
     """True where nothing excuses the hot path: rules, policy and type are all of the plain kind."""
     table, state = pair.policy.table, pair.policy.state
-    if table.important or state.block_answer == "zero" or any(name in state.own for name in suffixes(question.name)):
+    if table.important or state.block_answer == "zero" or _own_about(pair, question):
         return False
     if question.qtype not in (1, 28, 65, 64, 5, 16, 257, 43):
         return False
