@@ -8,6 +8,7 @@ read: no octets on the port may stop the service.
 import asyncio
 import ipaddress
 import logging
+import select
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ log = logging.getLogger(__name__)
 MOST_WAITING = 2000
 """Clients that may wait for the answer to one question; who comes later asks again."""
 
+LINGER = 1
+"""Milliseconds that the reader waits for the next packet before it goes back to the loop."""
+
 TURN = 0.002
 """Seconds that one call of the reader may take before timers, upstreams and TCP have their turn."""
 
@@ -45,6 +49,7 @@ class _Udp:
     batch: Batch
     flags: From
     lan: bool
+    more: Callable[[int], object]
 
 
 def bind(endpoints: Sequence[Endpoint]) -> list[tuple[socket.socket, socket.socket]]:
@@ -127,7 +132,7 @@ class Resolver:
             host = udp.getsockname()[0]
             lan = not host.startswith("127.") and host != "::1"
             flags = _LAN[udp.family] if lan else _LOOPBACK.get(host, From.LOOPBACK4)
-            entry = _Udp(udp, open_batch(udp), flags, lan)
+            entry = _Udp(udp, open_batch(udp), flags, lan, _waiter(udp))
             self._loop.add_reader(udp.fileno(), self._readable, entry)
             self._servers.append(await self._loop.create_server(self._connections.protocol, sock=tcp))
 
@@ -149,14 +154,17 @@ class Resolver:
         self._connections.close()
 
     def _readable(self, udp: _Udp) -> None:
-        """Drains the socket, at most TURN seconds."""
-        end = self._loop.time() + TURN
-        while True:
-            lengths = udp.batch.receive()
-            if not lengths:
-                return
+        """Drains the socket, at most TURN seconds.
+
+        While nobody else waits for the loop, the next packet is awaited right here for a moment: going through the
+        loop for each costs twice what answering it does (2026-11, `make bench`, 20,000 queries/s).
+        """
+        clock_, receive, end = self._loop.time, udp.batch.receive, self._loop.time() + TURN
+        while lengths := receive():
             self._batch(udp, lengths)
-            if len(lengths) < BATCH // 4 or self._loop.time() > end:
+            if clock_() > end:
+                return
+            if len(lengths) < BATCH // 4 and (self._waiting or self._connections.open or not udp.more(LINGER)):
                 return
 
     def _batch(self, udp: _Udp, lengths: Sequence[int]) -> None:
@@ -250,6 +258,15 @@ class Resolver:
         if kind not in self._seen:
             self._seen.add(kind)
             log.warning("%s, further ones are not logged", kind, exc_info=not isinstance(error, OSError))
+
+
+def _waiter(sock: socket.socket) -> Callable[[int], object]:
+    """Waits up to so many milliseconds for a packet; true when there is one. Never, where the system has no poll."""
+    if not hasattr(select, "poll"):
+        return lambda milliseconds: False
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return poll.poll
 
 
 def _packed(batch: Batch, seats: Sequence[int]) -> bytes:
