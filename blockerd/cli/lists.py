@@ -14,7 +14,7 @@ from blockerd.cli import lists_edit, lists_import, stats
 from blockerd.cli.check import as_json, screen_rows
 from blockerd.cli.output import Stop, columns, dump, say, settings_of, warn
 from blockerd.lists import build as building
-from blockerd.lists import formats, formats_files, watch
+from blockerd.lists import fetch_record, formats, formats_files, watch
 from blockerd.lists import stats as listed
 from blockerd.lists.guard import GuardError
 from blockerd.lists.sources import list_sources
@@ -67,34 +67,33 @@ def run_ls(args: argparse.Namespace) -> int:
         kept = []
     last = {entry["id"]: entry for entry in kept}
     rows = []
+    now = clock.now()
     for source in list_sources(settings):
         entry = last.get(source.id, {})
+        meta = fetch_record.load(settings, source.id) if source.origin.startswith("https:") else None
         rows.append({
             "id": source.id, "title": source.title, "category": source.category, "format": entry.get("format", ""),
             "active": source.category in settings.lists.categories or source.category == "demo",
             "entries": entry.get("entries"), "added": entry.get("added"), "issues": entry.get("issue_count"),
             "problem": entry.get("problem", "") if entry else "not built yet",
-            "from_copy": entry.get("from_copy", False),
+            "from_copy": entry.get("from_copy", False), "age_days": meta.age_days(now) if meta else None,
+            "held": (meta.held.reason if meta.held else meta.problem) if meta else "",
         })  # fmt: skip
     if args.json:
         dump(rows)
         return 0
-    head = ("LIST", "CATEGORY", "BLOCKS", "NAMES", "UNREADABLE", "NOTE")
-    body = [
-        (
-            r["id"],
-            r["category"],
-            "yes" if r["active"] else "no",
-            _number(r["entries"]),
-            _number(r["issues"]),
-            r["problem"],
-        )
-        for r in rows
-    ]
-    for line in columns([head, *body], right=frozenset((3, 4))):
+    head = ("LIST", "CATEGORY", "BLOCKS", "NAMES", "UNREADABLE", "AGE", "NOTE")
+    for line in columns([head, *map(_row, rows)], right=frozenset((3, 4, 5))):
         say(line)
     stats.say_remarks(settings, watch.notes(settings))
     return 0
+
+
+def _row(entry: dict[str, Any]) -> tuple[str, ...]:
+    age = "-" if entry["age_days"] is None else f"{int(entry['age_days'])} d"
+    blocks = "yes" if entry["active"] else "no"
+    notes = "; ".join(note for note in (entry["problem"], entry["held"]) if note)
+    return entry["id"], entry["category"], blocks, _number(entry["entries"]), _number(entry["issues"]), age, notes
 
 
 def _number(value: int | None) -> str:

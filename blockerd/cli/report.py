@@ -1,6 +1,8 @@
 """`report`: the weekly note; for now `report preview`, what the note to yourself says about a week."""
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,9 +12,12 @@ from blockerd.cli.log import stamp, view
 from blockerd.cli.output import Stop, dump, say, settings_of
 from blockerd.journal.read import View
 from blockerd.journal.schema import JournalError
+from blockerd.lists import fetch_record
+from blockerd.lists.added import merged
 from blockerd.report.period import Period, week, week_of
 from blockerd.report.render import text
-from blockerd.report.summarise import PeriodSummary, summarise
+from blockerd.report.summarise import ListState, PeriodSummary, summarise
+from blockerd.settings import Settings
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -39,8 +44,18 @@ def run_preview(args: argparse.Namespace) -> int:
             summary = summary_of(record, period, now)
     except JournalError as error:
         raise Stop(str(error), 1) from None
-    show(summary, zone, as_json=args.json)
+    show(summary, zone, list_states(settings), as_json=args.json)
     return 0
+
+
+def list_states(settings: Settings) -> list[ListState]:
+    """How the fetched lists stand."""
+    found = []
+    for source in merged(settings).lists.source:
+        if source.url and source.enabled:
+            meta = fetch_record.load(settings, source.id)
+            found.append(ListState(source.category, meta.age_days(clock.now()), bool(meta.held or meta.problem)))
+    return found
 
 
 def summary_of(record: View, period: Period, now_us: int) -> PeriodSummary:
@@ -53,12 +68,12 @@ def summary_of(record: View, period: Period, now_us: int) -> PeriodSummary:
     return summarise(period, record.tallies(bounds), record.facts(period.start, period.end), now_us)
 
 
-def show(summary: PeriodSummary, zone: tzinfo, *, as_json: bool) -> None:
+def show(summary: PeriodSummary, zone: tzinfo, lists: Sequence[ListState] = (), *, as_json: bool) -> None:
     """Prints the note, or its facts as one JSON object."""
     if as_json:
-        dump(as_dict(summary))
+        dump({**as_dict(summary), "lists": [asdict(one) for one in lists]})
     else:
-        say(text(summary, zone).rstrip("\n"))
+        say(text(summary, zone, lists).rstrip("\n"))
 
 
 def as_dict(summary: PeriodSummary) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, tzinfo
 
 from blockerd.report.period import day_of
-from blockerd.report.summarise import Coverage, PeriodSummary
+from blockerd.report.summarise import Coverage, ListState, PeriodSummary
 
 HELP = (
     "If you are in danger or think of harming yourself, please talk to somebody now: your emergency number (112 in\n"
@@ -20,10 +20,30 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def text(summary: PeriodSummary, zone: tzinfo) -> str:
-    """The note for the role self, about 20 lines of at most 110 characters, ending in a line feed."""
-    parts = [_coverage_line(summary), HELP, _heading(summary), _hours(summary, zone), _requests(summary), _closing()]
+def text(summary: PeriodSummary, zone: tzinfo, lists: Sequence[ListState] = ()) -> str:
+    """The note for the role self, about 20 lines of at most 110 characters, ending in a line feed.
+
+    `lists` are the fetched lists; they are told of by category, never by title.
+    """
+    hours = "\n".join([_hours(summary, zone), *_lists(lists)])
+    parts = [_coverage_line(summary), HELP, _heading(summary), hours, _requests(summary), _closing()]
     return "\n\n".join(parts) + "\n"
+
+
+def _lists(lists: Sequence[ListState]) -> list[str]:
+    """How old the fetched lists are, and which kinds are held back."""
+    if not lists:
+        return []
+    ages = [one.age_days for one in lists if one.age_days is not None]
+    oldest = f"; the oldest copy is {_many(int(max(ages)), 'day')} old" if ages else ""
+    lines = [f"Fetched lists: {len(lists)}{oldest}."]
+    missing = sorted({one.category for one in lists if one.age_days is None})
+    if missing:
+        lines.append(f"Not fetched yet, so not in force: {', '.join(missing)}.")
+    held = sorted({one.category for one in lists if one.held})
+    if held:
+        lines.append(f"Held back or out of reach: {', '.join(held)}. There the last good copy blocks.")
+    return lines
 
 
 def _coverage_line(summary: PeriodSummary) -> str:

@@ -83,6 +83,18 @@ class DaySummary:
 
 
 @dataclass(frozen=True, slots=True)
+class ListState:
+    """How a fetched list stands: its category, days since it was known to be current (None: never).
+
+    `held`: its new version looked wrong or could not be had.
+    """
+
+    category: str
+    age_days: float | None
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PeriodSummary:
     """What one period holds; `until` (Unix microseconds) is where it stops when it is not over yet.
 

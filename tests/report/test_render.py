@@ -9,7 +9,7 @@ import pytest
 from blockerd.model import Kind
 from blockerd.report.period import week
 from blockerd.report.render import HELP, text
-from blockerd.report.summarise import Facts, PeriodSummary, Stretch, Tally, summarise
+from blockerd.report.summarise import Facts, ListState, PeriodSummary, Stretch, Tally, summarise
 
 ZONE = ZoneInfo("Europe/Berlin")
 WEEK = week("2026-W47", ZONE)
@@ -98,3 +98,12 @@ def test_a_week_that_is_not_over_is_told_so_far():
 def test_categories_that_were_not_kept_are_one_line():
     lines = text(summary(tallies=(Tally(0, "", Kind.ATTEMPT, 3, 3),), hours=1), UTC)
     assert re.search(r"^all kinds +3 ", lines, re.M)
+
+
+def test_fetched_lists_are_told_by_category_with_their_age_and_what_is_held_back():
+    lists = [ListState("adult", 3.9, False), ListState("chat", 12.2, True), ListState("cam", None, False)]
+    told = text(summary(), UTC, lists)
+    assert "Fetched lists: 3; the oldest copy is 12 days old." in told
+    assert "Not fetched yet, so not in force: cam." in told
+    assert "Held back or out of reach: chat." in told
+    assert "Fetched lists" not in text(summary(), UTC)
