@@ -20,9 +20,11 @@ from typing import Any
 
 from blockerd import clock
 from blockerd.binding.submit import changes_between, record
+from blockerd.jobs import Ticks, in_seconds
 from blockerd.journal import spool
 from blockerd.journal.append import Journal
 from blockerd.journal.schema import JournalError
+from blockerd.lists.added import merged
 from blockerd.lists.edit import go_live
 from blockerd.lists.snapshot import SnapshotError, open_table, read_pointer
 from blockerd.lists.watch import ListWatch, Touched, accept, hand_edits
@@ -34,6 +36,9 @@ log = logging.getLogger(__name__)
 
 DRAIN_EVERY = 0.5
 WATCH_EVERY = 0.5
+UPDATE_FIRST, UPDATE_EVERY = 90.0, 1800.0
+"""Seconds after the start, and between two looks, at which lists whose time has come are fetched."""
+
 LAST_DRAIN = 1.0
 """Seconds that a process told to end may go on storing; what is left waits in the spool for the next start."""
 
@@ -65,9 +70,13 @@ class ControlProcess:
         lifeline.watch(loop, end.set)
         server = await self._listen()
         lifeline.say("ready")
+        ticks = Ticks()
+        ticks.every(UPDATE_EVERY, self._update_lists, first=in_seconds(clock.utc(clock.now()), UPDATE_FIRST))
+        ticks.start()
         async with asyncio.TaskGroup() as tasks:
             work = [tasks.create_task(self._drain_for_ever()), tasks.create_task(self._watch_for_ever())]
             await end.wait()
+            ticks.stop()
             self._end_at = clock.monotonic() + LAST_DRAIN
             for task in work:
                 task.cancel()
@@ -187,17 +196,27 @@ class ControlProcess:
             log.warning("own lists: %s; the old ones stay live", error)
 
     async def _build(self) -> None:
-        """`lists build` in a process of its own, so that its memory is given back."""
-        command = [sys.executable, "-m", "blockerd", "lists", "build", "--json"]
+        """Builds the policy from the lists as they are now."""
+        code = await self._command("lists", "build", "--json")
+        log.info("lists build ended with %d", code)
+
+    async def _update_lists(self) -> None:
+        """Fetches the lists whose time has come; what is due, and what to make of it, `lists update` decides."""
+        if any(source.url and source.enabled for source in merged(self._settings).lists.source):
+            code = await self._command("lists", "update", "--due", "--json")
+            log.info("lists update ended with %d", code)
+
+    async def _command(self, *words: str) -> int:
+        """Runs `blockerd WORDS` in a process of its own, so that its memory is given back; the exit code."""
+        command = [sys.executable, "-m", "blockerd", *words]
         if self._settings.path:
             command += ["--config", str(self._settings.path)]
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
         try:
-            code = await process.wait()
+            return await process.wait()
         finally:
             if process.returncode is None:
                 process.terminate()
-        log.info("lists build ended with %d", code)
 
     async def _listen(self) -> asyncio.Server | None:
         """Opens `run/control.sock`, for this user and root alone; None where that cannot be: the journal needs none."""

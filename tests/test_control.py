@@ -1,5 +1,6 @@
 """The process control alone: its socket, its journal, and what it does where one of them cannot be had."""
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from blockerd import clock
-from blockerd.control import confirmed, peer_uid, size_of
+from blockerd.control import ControlProcess, confirmed, peer_uid, size_of
 from blockerd.journal import spool
 from blockerd.journal.spool import RawAttempt, Writer
 from blockerd.lists.formats import parse
@@ -18,7 +19,9 @@ from blockerd.lists.sources import ListSource
 from blockerd.lists.table import TableBuilder
 from blockerd.policy.match import Table
 from blockerd.policy.name import from_text
+from blockerd.settings import load
 from tests.e2e.install import Install, wait_until
+from tests.e2e.stub import Stub
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +164,23 @@ def test_an_attempt_is_confirmed_by_full_names(table: Table, name: str, of: str,
 def test_an_attempt_without_a_name_has_nothing_to_confirm(table: Table):
     attempt = RawAttempt(0, 1 << 40, b"\x00", 1, "mine", "mine", "adult", "attempt", "NXDOMAIN", "")
     assert confirmed(table, attempt)
+
+
+def test_lists_with_an_address_are_fetched_by_the_clock_and_trouble_is_on_record(tmp_path: Path):
+    """The only resolver is on loopback and knows no public address: nothing leaves the machine."""
+    with Stub() as stub:
+        install = Install(tmp_path, stub.port, dns=f'bootstrap = ["127.0.0.1:{stub.port}"]')
+        install.configure('[[lists.source]]\nid = "far"\ncategory = "adult"\nurl = "https://lists.example/far"\n')
+        settings = load(install.file, {}, tmp_path)
+        process = ControlProcess(settings, lambda: settings)
+        asyncio.run(process._update_lists())
+    record = json.loads((install.var / "lists" / "far.json").read_text())
+    assert record["failures"] == 1
+    assert record["problem"]
+
+
+def test_without_such_a_list_nothing_is_started_by_the_clock(tmp_path: Path):
+    install = Install(tmp_path, 9)
+    settings = load(install.file, {}, tmp_path)
+    asyncio.run(ControlProcess(settings, lambda: settings)._update_lists())
+    assert not (install.var / "lists").exists()

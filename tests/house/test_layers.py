@@ -22,7 +22,7 @@ LAYERS = {
     "blockerd.supervisor": SUPERVISOR,
     "blockerd.web": STARTED,
     "blockerd.jobs": STARTED,
-    "blockerd.control": STARTED,
+    "blockerd.control": SUPERVISOR,  # it introduces jobs and edges to each other in its process
     "blockerd.dns.listener": STARTED,
     "blockerd.dns.process": STARTED,
     "blockerd.proxy.addon": STARTED,
