@@ -8,6 +8,7 @@ import shutil
 import socket
 import struct
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ class Setting:
     upstream: int
 
 
-class Server:
+class Server(ABC):
     """A DNS server with the run's list. As a context manager: prepared, started, blocking; ended on exit."""
 
     name: ClassVar[str]
@@ -65,11 +66,12 @@ class Server:
         """Empty when the server can run here, else the reason."""
         return "" if shutil.which(self.program) else f"{self.program} is not installed"
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - not every server has something to write
         """Write the configuration below `self.folder`; not part of the start time."""
 
+    @abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """The command line that starts it."""
 
     def version(self) -> str:
         return ""

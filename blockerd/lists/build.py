@@ -4,13 +4,11 @@ It opens no connection. What cannot be read is counted and told (`SourceReport`)
 a source that is missing or refused keeps its last good copy. A build that would write nothing new writes nothing.
 """
 
-import fcntl
 import hashlib
 import json
-import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -58,16 +56,9 @@ class BuildReport:
     sources: Sequence[SourceReport]
 
 
-@contextmanager
-def build_lock(folder: Path) -> Iterator[None]:
+def build_lock(folder: Path) -> AbstractContextManager[None]:
     """Keeps two builds of one state folder apart."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fd = os.open(folder / "build.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
+    return snapshot.folder_lock(folder, "build")
 
 
 def build(settings: Settings, *, force: bool = False, progress: Progress | None = None) -> BuildReport:

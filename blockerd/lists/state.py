@@ -4,12 +4,10 @@ Written whenever one of them changes, without touching the snapshot; the resolve
 second. Own files are `<state.dir>/own/allow.txt` and `block.txt`: a name a line, `#` comments, `*.x` for below only.
 """
 
-import fcntl
 import json
 import logging
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,16 +39,9 @@ class OwnIssue:
     reason: str
 
 
-@contextmanager
-def state_lock(folder: Path) -> Iterator[None]:
+def state_lock(folder: Path) -> AbstractContextManager[None]:
     """Keeps two changes of the state apart; held for moments only, unlike the lock of a build."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fd = os.open(folder / "state.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
+    return snapshot.folder_lock(folder, "state")
 
 
 def own_rules(settings: Settings) -> tuple[dict[bytes, OwnRule], list[OwnIssue]]:

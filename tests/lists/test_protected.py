@@ -106,7 +106,7 @@ def test_no_public_suffix_and_no_giant_platform_is_opened():
         ("abuse-help", "rainn.org"),
         ("abuse-help", "revengepornhelpline.org.uk"),
         ("lifeline", "pool.ntp.org"),
-        ("lifeline", "deb.debian.org"),
+        ("lifeline", "security.debian.org"),
         ("lifeline", "captive.apple.com"),
         ("lifeline", "msftconnecttest.com"),
     ],
