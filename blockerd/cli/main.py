@@ -35,12 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     os.umask(0o077)
     try:
-        config, as_json, rest = _globals(words)
-        args = _parsed(rest)
-        args.config, args.json = config, as_json
-        code = args.run(args)
-        sys.stdout.flush()
-        return int(code)
+        try:
+            return _run(words)
+        finally:
+            sys.stdout.flush()  # here, where a reader that went away is no trouble; --help leaves by SystemExit
     except Stop as stop:
         warn(str(stop))
         return stop.code
@@ -49,6 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
+
+
+def _run(words: list[str]) -> int:
+    config, as_json, rest = _globals(words)
+    args = _parsed(rest)
+    args.config, args.json = config, as_json
+    return int(args.run(args))
 
 
 def _parsed(words: list[str]) -> argparse.Namespace:
