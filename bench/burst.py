@@ -24,7 +24,7 @@ SETTLE = 2.5  # seconds; the log may be one second behind
 def run(setting: Setting) -> None:
     """One burst, then ask the log until it has everything or the time is over."""
     with Daemon(setting) as server:
-        time.sleep(SETTLE)
+        time.sleep(SETTLE)  # what the start itself costs is not part of the burst
         before = counted(server)
         queries = head(setting.names.distinct, server.folder / "burst.q", RATE * SECONDS)
         load = dnsperf(server.port, queries, once=True, qps=RATE, outstanding=1000)
@@ -62,7 +62,7 @@ def _until_counted(server: Daemon, wanted: int) -> tuple[int, float]:
         took = time.monotonic() - began
         if found >= wanted or took > COUNT_LIMIT:
             return found, took
-        time.sleep(0.5)
+        time.sleep(0.5)  # between two counts: each reads the whole log and would compete with what it waits for
 
 
 def main() -> int:

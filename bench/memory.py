@@ -90,7 +90,7 @@ def _await(server: Blockerd, listed: str, unlisted: str) -> None:
     while not blocks(server.port, listed) or blocks(server.port, unlisted):
         if time.monotonic() > limit:
             raise BenchError(f"memory: a new list was not live {PATIENCE:.0f} s after its build")
-        time.sleep(0.01)
+        time.sleep(0.01)  # polls with a limit, gently: the server shares the machine
 
 
 def _mb(found: dict[str, int]) -> str:

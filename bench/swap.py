@@ -52,7 +52,7 @@ def _swaps(server: Blockerd, lists: list[tuple[Path, str]], over: Callable[[], b
         while not blocks(server.port, own):
             if time.monotonic() - began > SECONDS:
                 raise BenchError("swap: a new list did not come live")
-            time.sleep(0.01)
+            time.sleep(0.01)  # polls with a limit, gently: the server shares the machine
         took = time.monotonic() - began
         turn += 1
         say(f"swap {turn}: {took:.1f} s")

@@ -76,7 +76,7 @@ class Instance:
                 text = os.read(self._fd, 32).decode("ascii", "replace").strip()
                 os.close(self._fd)
                 raise AlreadyRunning(f"blockerd {what}", int(text) if text.isdecimal() else 0)
-            time.sleep(0.02)
+            time.sleep(0.02)  # flock has no time limit; `end` bounds the wait for a predecessor that is just ending
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 

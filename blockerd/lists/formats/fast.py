@@ -96,7 +96,7 @@ class FastReader:
         wires = wire_names(bodies)
         out = self._taker.out
         if None not in wires:
-            out.names += wires  # type: ignore[arg-type]
+            out.names += wires  # type: ignore[arg-type]  # no None among them: asked in the line above
             out.lines.extend(range(number, number + len(lines)))
             self._taker.saw(self._kind or self._shape.kind, len(lines))
             return
