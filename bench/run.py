@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from bench import burst, gopeers, lineup, memory, ratios, startup, swap
+from bench import burst, forwarded, gopeers, lineup, memory, ratios, startup, swap
 from bench.alone import PORT, within
 from bench.process import BenchError
 from bench.server import Server, Setting
@@ -48,6 +48,7 @@ def _parts(options: argparse.Namespace, setting: Setting) -> Iterator[Callable[[
     if ours and not options.quick:
         yield lambda: startup.run(setting)
         yield lambda: memory.run(setting)
+        yield lambda: forwarded.run(setting)
     if ours and options.full:
         yield lambda: burst.run(setting)
         yield lambda: swap.run(setting)

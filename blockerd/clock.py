@@ -6,6 +6,8 @@ Called by the edges (listener, control, command line). Pure modules never import
 import time
 from datetime import UTC, datetime
 
+_BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+
 
 def now() -> float:
     """Unix time in seconds (UTC)."""
@@ -20,6 +22,16 @@ def now_us() -> int:
 def monotonic() -> float:
     """Seconds on a clock that is never set, for durations and time-outs."""
     return time.monotonic()
+
+
+def boottime_us() -> int:
+    """Microseconds since the system's start, sleep included (CLOCK_BOOTTIME; where there is none, without sleep)."""
+    return time.clock_gettime_ns(_BOOTTIME) // 1000 if _BOOTTIME is not None else time.monotonic_ns() // 1000
+
+
+def monotonic_us() -> int:
+    """Microseconds on a clock that is never set and stands still in sleep (CLOCK_MONOTONIC)."""
+    return time.monotonic_ns() // 1000
 
 
 def utc(seconds: float) -> datetime:

@@ -7,6 +7,7 @@ label); text appears only at the edges, through `policy.name`.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 CATEGORIES: tuple[str, ...] = (
     "adult", "cam", "chat", "random-video", "sexting", "dating", "escort", "phone-sex", "venue", "usenet", "erotica",
@@ -36,8 +37,7 @@ class Channel(StrEnum):
     CLI = "cli"
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """One question: canonical wire-form `name`, `qtype` as a number, and who asked through what."""
 
     name: bytes
@@ -56,8 +56,7 @@ class RuleRef:
     category: str
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The answer of `policy.decide`: what happens, because of which rule, and until when it holds.
 
     `until` is a Unix time in seconds, or None where nothing in the policy will change it by itself.

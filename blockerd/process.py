@@ -40,6 +40,11 @@ def spool_folder(settings: Settings) -> Path:
     return folder
 
 
+def alive_file(settings: Settings, what: str) -> Path:
+    """Where the process `what` marks that it is alive; it outlives restarts of the machine."""
+    return settings.state.dir / f"{what}.alive"
+
+
 def boot_id() -> str:
     """Which boot of the machine this is; "" where the system does not tell."""
     try:

@@ -33,7 +33,11 @@ class Batch(Protocol):
         ...
 
     def client(self, index: int) -> tuple[str, int]:
-        """Address and port of packet `index`."""
+        """Address (with its scope where it is of a link) and port of packet `index`."""
+        ...
+
+    def address(self, index: int) -> bytes:
+        """The address of packet `index`: 4 or 16 octets."""
         ...
 
 
@@ -76,6 +80,10 @@ class SingleBatch:
         """See Batch."""
         return self._address[0], self._address[1]
 
+    def address(self, index: int) -> bytes:
+        """See Batch."""
+        return socket.inet_pton(self._sock.family, self._address[0].partition("%")[0])
+
 
 class _Iovec(ctypes.Structure):
     _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
@@ -106,6 +114,7 @@ class MultiBatch:
         self._fd = sock.fileno()
         base = ctypes.addressof((ctypes.c_char * (SLOT * BATCH)).from_buffer(self.buffer))
         self._names = (ctypes.c_char * (_NAME * BATCH))()
+        self._raw_names = memoryview(self._names).cast("B")
         self._iovs = (_Iovec * BATCH)()
         self._headers = (_Mmsghdr * BATCH)()
         for index in range(BATCH):
@@ -152,9 +161,18 @@ class MultiBatch:
 
     def client(self, index: int) -> tuple[str, int]:
         """See Batch."""
-        raw = self._names.raw[_NAME * index : _NAME * (index + 1)]
+        raw = bytes(self._raw_names[_NAME * index : _NAME * (index + 1)])
         (family,) = struct.unpack_from("=H", raw)
         port = int.from_bytes(raw[2:4], "big")
         if family == socket.AF_INET:
             return socket.inet_ntop(socket.AF_INET, raw[4:8]), port
-        return socket.inet_ntop(socket.AF_INET6, raw[8:24]), port
+        host = socket.inet_ntop(socket.AF_INET6, raw[8:24])
+        (scope,) = struct.unpack_from("=I", raw, 24)
+        return (f"{host}%{scope}" if scope else host), port
+
+    def address(self, index: int) -> bytes:
+        """See Batch."""
+        at = _NAME * index
+        if int.from_bytes(self._raw_names[at : at + 2], sys.byteorder) == socket.AF_INET:
+            return bytes(self._raw_names[at + 4 : at + 8])
+        return bytes(self._raw_names[at + 8 : at + 24])

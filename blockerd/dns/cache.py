@@ -4,9 +4,8 @@ Bounded in entries and octets; the oldest entry goes first. Only whole answers t
 that nothing a reply carries for another name can be served for that name.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from blockerd.dns.gate import Question
 
@@ -14,6 +13,12 @@ Shared = TypeVar("Shared", bytes, tuple[tuple[int, int], ...])
 
 MAX_ANSWER = 4096
 """Octets of the largest answer that is kept."""
+
+STALE_FOR = 86400
+"""Seconds after its time that an answer is kept for the case that no upstream can be reached (RFC 8767 section 5)."""
+
+STALE_TTL = 30
+"""TTL of such an answer (RFC 8767 section 4)."""
 
 
 @lru_cache(4096)
@@ -31,11 +36,11 @@ def key_of(question: Question) -> Key:
     return question.name, question.qtype, question.do, question.cd
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A kept answer: flags octets, counts, and all after the question; `ttls` are (offset into `body`, seconds).
 
     `targets` are the names it leads through, to be decided again each time: a list may have come to hold one since.
+    `alias` is the name that was asked in place of the question's, or b"".
     """
 
     flags: bytes
@@ -45,6 +50,7 @@ class Entry:
     stored: float
     expires: float
     targets: tuple[bytes, ...] = ()
+    alias: bytes = b""
 
 
 class Template:
@@ -84,6 +90,15 @@ def template(entry: Entry, question: Question, opt: bytes) -> Template:
     return Template(data, ttls, entry.stored, entry.expires)
 
 
+def stale(entry: Entry, question: Question, opt: bytes) -> bytes:
+    """`entry` as the answer to `question` from its third octet on, after its time: every TTL is `STALE_TTL`."""
+    made = template(entry, question, opt)
+    data = bytearray(made.data)
+    for offset, _ in made.ttls:
+        data[offset : offset + 4] = STALE_TTL.to_bytes(4, "big")
+    return bytes(data)
+
+
 class Cache:
     """At most `entries` answers and `octets` octets of them; one thread owns it."""
 
@@ -99,9 +114,14 @@ class Cache:
     def get(self, key: Key, now: float) -> Entry | None:
         """The entry that is still good at `now`."""
         entry = self._entries.get(key)
+        return entry if entry is not None and entry.expires > now else None
+
+    def stale(self, key: Key, now: float) -> Entry | None:
+        """The entry, good or not good any more, that may be served at `now` while no upstream can be reached."""
+        entry = self._entries.get(key)
         if entry is None:
             return None
-        if entry.expires <= now:
+        if entry.expires + STALE_FOR <= now:
             self._drop(key)
             return None
         return entry

@@ -4,7 +4,7 @@ dnslib accepts names of 256 octets, label type 0x40 and two OPT records, so it n
 passed it (RFC 1035 sections 4.1 and 2.3.4, RFC 6891 section 6, RFC 9619).
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = 1, 2, 3, 4, 5
 BADVERS = 16
@@ -29,8 +29,7 @@ class Refused(Exception):
         self.edns = edns
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """A query that passed. `raw` is the question section as sent (case kept), `name` its canonical wire name.
 
     `size` is the largest UDP answer the client takes; `options` the OPT record's rdata.
@@ -110,12 +109,30 @@ def _opt(packet: bytes, at: int) -> tuple[bool, int, bool]:
 
 
 def _options(data: bytes) -> None:
-    """Checks the shape of the options: cookie length (RFC 7873 section 5.2.2), lengths that add up."""
+    """Checks the shape of the options: lengths that add up, cookies and client subnets as their RFCs want them."""
     at = 0
     while at < len(data):
         if at + 4 > len(data):
             raise Refused(FORMERR, edns=True)
         code, length = int.from_bytes(data[at : at + 2], "big"), int.from_bytes(data[at + 2 : at + 4], "big")
         at += 4 + length
-        if at > len(data) or (code == 10 and length != 8 and not 16 <= length <= 40):
+        if at > len(data) or (code in _SHAPES and not _SHAPES[code](data[at - length : at])):
             raise Refused(FORMERR, edns=True)
+
+
+def _is_cookie(data: bytes) -> bool:
+    """RFC 7873 section 5.2.2."""
+    return len(data) == 8 or 16 <= len(data) <= 40
+
+
+def _is_subnet(data: bytes) -> bool:
+    """RFC 7871 section 6: as many octets as the prefix needs, no bits beyond it, no scope in a query."""
+    if len(data) < 4 or data[3]:
+        return False
+    family, prefix, address = int.from_bytes(data[:2], "big"), data[2], data[4:]
+    if prefix > {0: 0, 1: 32, 2: 128}.get(family, 255) or len(address) != (prefix + 7) // 8:
+        return False
+    return not (prefix % 8 and address[-1] & (0xFF >> prefix % 8))
+
+
+_SHAPES = {8: _is_subnet, 10: _is_cookie}

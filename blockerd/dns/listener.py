@@ -6,17 +6,19 @@ read: no octets on the port may stop the service.
 """
 
 import asyncio
-import ipaddress
 import logging
 import select
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from blockerd import clock
 from blockerd.dns.batch import Batch, open_batch
 from blockerd.dns.cache import Key
-from blockerd.dns.engine import Engine, Forward
+from blockerd.dns.clients import Clients, packed
+from blockerd.dns.engine import PATIENCE, Engine, Forward
+from blockerd.dns.reply import Scan
 from blockerd.dns.tcp import Connections
 from blockerd.dns.upstream import Upstreams
 from blockerd.dns.wire import BATCH, Serve
@@ -34,6 +36,7 @@ LINGER = 1
 TURN = 0.002
 """Seconds that one call of the reader may take before timers, upstreams and TCP have their turn."""
 
+_LAST_REPLIES = 10.0
 _RECEIVE_BYTES = 4 * 1024 * 1024
 _LAN = {socket.AF_INET: From.ADDRESSES4, socket.AF_INET6: From.ADDRESSES6}
 _LOOPBACK = {"127.0.0.1": From.LOOPBACK4, "::1": From.LOOPBACK6}
@@ -110,13 +113,15 @@ class Resolver:
         writer: Writer,
         upstreams: Upstreams,
         loop: asyncio.AbstractEventLoop,
+        clients: Clients | None = None,
     ) -> None:
         self._pairs = pairs
         self._writer = writer
         self._upstreams = upstreams
         self._loop = loop
         self._waiting: dict[Key, list[tuple[Forward, Callable[[bytes], None]]]] = {}
-        self._connections = Connections(self._stream, loop)
+        self._clients = clients or Clients()
+        self._connections = Connections(self._stream, loop, lambda client: self._clients.near(packed(client)))
         self._servers: list[asyncio.Server] = []
         self._names: list[bytes] = []
         self._numbers: list[int] = []
@@ -136,9 +141,10 @@ class Resolver:
             self._loop.add_reader(udp.fileno(), self._readable, entry)
             self._servers.append(await self._loop.create_server(self._connections.protocol, sock=tcp))
 
-    def ask(self, upstreams: Upstreams) -> None:
-        """Asks `upstreams` from the next question on."""
-        self._upstreams = upstreams
+    def ask(self, upstreams: Upstreams, clients: Clients) -> None:
+        """Asks `upstreams` and serves `clients` from the next question on; what is under way goes on as it was."""
+        before, self._upstreams, self._clients = self._upstreams, upstreams, clients
+        self._loop.call_later(_LAST_REPLIES, before.close)
 
     def change(self, engine: Engine, serve: Serve) -> None:
         """Answers by a new policy from the next packet on."""
@@ -152,6 +158,7 @@ class Resolver:
         for server in self._servers:
             server.close()
         self._connections.close()
+        self._upstreams.close()
 
     def _readable(self, udp: _Udp) -> None:
         """Drains the socket, at most TURN seconds.
@@ -172,6 +179,9 @@ class Resolver:
         batch, names, numbers = udp.batch, self._names, self._numbers
         now = clock.now()
         seats: list[int] | None = [] if udp.lan else None
+        if udp.lan:
+            may = self._clients.may_ask
+            lengths = [length if may(batch.address(n), now) else 0 for n, length in enumerate(lengths)]
         try:
             sizes, rest = self._serve(batch.buffer, batch.offsets, lengths, names, numbers, now, seats=seats)
         except Exception as error:  # the datagram edge: no packet may cost the others of its batch their answers
@@ -180,11 +190,23 @@ class Resolver:
             names.clear()
             numbers.clear()
         if names:
-            self._writer.attempts(numbers, names, udp.flags, _packed(batch, seats) if seats else b"")
+            self._record(udp, names, numbers, seats)
             names.clear()
             numbers.clear()
         self.fast_answers += len(lengths) - len(rest)
         batch.send(sizes, [index for index in rest if not self._plain(udp, index, lengths[index], sizes, now)])
+
+    def _record(self, udp: _Udp, names: list[bytes], numbers: list[int], seats: list[int] | None) -> None:
+        """Spools the attempts of a batch; on the home's network only those of devices that are recorded."""
+        if seats is None:
+            self._writer.attempts(numbers, names, udp.flags, b"")
+            return
+        address, enrolled = udp.batch.address, self._clients.enrolled
+        kept = [n for n, seat in enumerate(seats) if enrolled(address(seat))]
+        if kept:
+            pairs = [number for n in kept for number in numbers[2 * n : 2 * n + 2]]
+            by = b"".join(address(seats[n]) for n in kept)
+            self._writer.attempts(pairs, [names[n] for n in kept], udp.flags, by)
 
     def _plain(self, udp: _Udp, index: int, length: int, sizes: list[int], now: float) -> bool:
         """Answers packet `index` by the engine; False where nothing is to be sent from the batch."""
@@ -192,7 +214,7 @@ class Resolver:
         offset = batch.offsets[index]
         packet = bytes(batch.buffer[offset : offset + length])
         host, port = batch.client(index)
-        answer = self._handle(packet, host, now, lambda late: self._send(udp.sock, late, host, port))
+        answer = self._handle(packet, host, now, partial(self._send, udp.sock, (host, port)))
         if not answer:
             return False
         batch.buffer[offset : offset + len(answer)] = answer
@@ -218,37 +240,53 @@ class Resolver:
         """Asks an upstream; equal questions under way are merged into one (CVE-2020-25686)."""
         waiting = self._waiting.get(forward.key)
         if waiting is not None:
-            if len(waiting) < MOST_WAITING:
+            if waiting[0][1] is _nobody and self._engine:
+                reply(self._engine.late(forward, clock.now()) or b"")
+            elif len(waiting) < MOST_WAITING:
                 waiting.append((forward, reply))
             else:
                 reply(b"")
             return
         self._waiting[forward.key] = [(forward, reply)]
-        self._upstreams.ask(forward.query, lambda packet: self._replied(forward.key, packet))
+        if self._engine and self._engine.has_old(forward, clock.now()):
+            self._upstreams.deadlines.at(self._loop.time() + PATIENCE, partial(self._impatient, forward.key))
+        self._upstreams.ask(forward.query, partial(self._replied, forward.key))
 
-    def _replied(self, key: Key, packet: bytes | None) -> None:
+    def _impatient(self, key: Key) -> None:
+        """Serves the old answer to all who still wait for `key`; the upstream's own is kept when it comes."""
+        waiting, now = self._waiting.get(key), clock.now()
+        if not waiting or not self._engine:
+            return
+        for forward, reply in waiting:
+            reply(self._engine.late(forward, now) or b"")
+        waiting[:] = [(waiting[0][0], _nobody)]  # whose reply is kept when it comes
+
+    def _replied(self, key: Key, packet: bytes | None, scan: Scan | None) -> None:
         assert self._engine is not None
         now = clock.now()
         for number, (forward, reply) in enumerate(self._waiting.pop(key)):
             try:
-                answer = self._engine.finish(forward, packet, now, first=number == 0)
+                first, told = number == 0, reply is _nobody
+                answer = self._engine.finish(forward, packet, now, scan=scan, first=first, told=told)
             except Exception as error:  # the same edge, for replies
                 self._surprise("reply", error)
                 answer = self._engine.finish(forward, None, now)
             reply(answer)
 
-    def _send(self, sock: socket.socket, answer: bytes, host: str, port: int) -> None:
+    def _send(self, sock: socket.socket, to: tuple[str, int], answer: bytes) -> None:
         if not answer:
             return
         try:
-            sock.sendto(answer, (host, port))
+            sock.sendto(answer, to)
         except OSError as error:
             self._surprise("send", error)
 
     def _stream(self, packet: bytes, client: str, reply: Callable[[bytes], None]) -> None:
         """A question that came over TCP."""
         now = clock.now()
-        if self._serve and self._engine:
+        if not self._clients.may_ask(packed(client), now):
+            reply(b"")
+        elif self._serve and self._engine:
             answer = self._handle(packet, client, now, reply, stream=True)
             if answer is not None:
                 reply(answer)
@@ -269,6 +307,5 @@ def _waiter(sock: socket.socket) -> Callable[[int], object]:
     return poll.poll
 
 
-def _packed(batch: Batch, seats: Sequence[int]) -> bytes:
-    """The addresses of the packets at `seats`, as the spool takes them."""
-    return b"".join(ipaddress.ip_address(batch.client(seat)[0].partition("%")[0]).packed for seat in seats)
+def _nobody(answer: bytes) -> None:
+    """Takes the answer for a client that has had one."""

@@ -4,7 +4,7 @@ The only module that uses dnslib. Nothing here reads a query: `gate` does.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dnslib import (
     AAAA,
@@ -12,6 +12,7 @@ from dnslib import (
     EDNS0,
     MX,
     QTYPE,
+    RD,
     RR,
     SOA,
     TXT,
@@ -23,14 +24,17 @@ from dnslib import (
     DNSRecord,
     EDNSOption,
 )  # fmt: skip
+from dnslib.buffer import Buffer
 from dnslib.buffer import BufferError as CutShort
 from dnslib.label import DNSLabelError
 
+from blockerd.dns import svcb
 from blockerd.dns.gate import BADVERS, NXDOMAIN, Question
+from blockerd.dns.private import is_private
 from blockerd.dns.reply import Malformed
 from blockerd.dns.special import Kind, Special
 from blockerd.model import Action, Decision
-from blockerd.policy.name import labels_of
+from blockerd.policy.name import covers, labels_of
 
 UDP_SIZE = 1232
 """What we offer in OPT, and the largest UDP answer we send (DNS flag day 2020)."""
@@ -39,8 +43,20 @@ SPECIAL_TTL = 3600
 ALIAS_TTL = 300
 
 EDE = 15
-EDE_FORGED, EDE_FILTERED, EDE_NETWORK = 4, 17, 23
-"""Extended DNS Errors (RFC 8914 section 4): 17 where an answer is withheld, 4 where an address is made up."""
+EDE_STALE, EDE_FORGED, EDE_CACHED, EDE_BLOCKED, EDE_FILTERED, EDE_NETWORK = 3, 4, 13, 15, 17, 23
+"""Extended DNS Errors (RFC 8914 section 4): 17 where an answer is withheld as the person asked, 4 where an address is
+made up, 15 where one from outside leads into the home, 3 and 13 where an answer or a failure is an old one."""
+
+_MADE: dict[str, Callable[[str], RD]] = {
+    "A": A,
+    "AAAA": AAAA,
+    "CNAME": CNAME,
+    "TXT": TXT,
+    "MX": lambda text: MX(text.split()[-1], int(text.split()[0]) if len(text.split()) == 2 else 10),
+}
+_ZONE = (QTYPE.SOA, QTYPE.NS)
+_SERVICES = (64, 65)
+_UNREADABLE = (DNSError, DNSLabelError, CutShort, ValueError, KeyError, IndexError, struct.error)
 
 _MNAME, _RNAME = DNSLabel("localhost"), DNSLabel("nobody.invalid")
 """They share no label: dnslib would compress one against the other and the hot path could not cut the tail out."""
@@ -63,14 +79,15 @@ def blocked(question: Question, decision: Decision, *, zero: bool, ttl: int) -> 
 
 
 def local(question: Question, data: Sequence[tuple[str, str]], *, ttl: int) -> bytes:
-    """A rewrite (LOCAL_DATA): the records of `data` that fit the question's type, else NODATA."""
+    """A rewrite (LOCAL_DATA): the records of `data` that fit the question's type, else NODATA.
+
+    An alias is answered here only where it is what was asked for; else `engine` asks for its target.
+    """
     record = _record(question)
     label = DNSLabel(labels_of(question.raw[:-4]))
-    made = {"A": A, "AAAA": AAAA, "CNAME": CNAME, "TXT": TXT, "MX": MX}
     for kind, text in data:
-        number = getattr(QTYPE, kind, 0)
-        if kind in made and (number == question.qtype or kind == "CNAME"):
-            record.add_answer(RR(label, number, ttl=ttl, rdata=made[kind](text)))
+        if kind in _MADE and getattr(QTYPE, kind) == question.qtype:
+            record.add_answer(RR(label, question.qtype, ttl=ttl, rdata=_MADE[kind](text)))
     if not record.rr:
         record.add_auth(RR(label, QTYPE.SOA, ttl=ttl, rdata=SOA(_MNAME, _RNAME, (1, 3600, 1200, 604800, ttl))))
     _edns(record, question, EDE_FORGED)
@@ -95,14 +112,67 @@ def special(question: Question, found: Special) -> bytes:
     return bytes(record.pack())
 
 
-def by_alias(question: Question, target: bytes, packet: bytes) -> bytes:
-    """`packet`, the answer about `target`, as the answer to `question`: an alias to it and then what it says.
+def minimal_any(question: Question) -> bytes:
+    """The answer to ANY: one HINFO record that says so (RFC 8482 section 4.2), whatever the name has."""
+    record = _record(question)
+    label = DNSLabel(labels_of(question.raw[:-4]))
+    record.add_answer(RR(label, QTYPE.HINFO, ttl=SPECIAL_TTL, rdata=RD(b"\x07RFC8482\x00")))
+    _edns(record, question, None)
+    return bytes(record.pack())
+
+
+def rebound(question: Question, *, ttl: int) -> bytes:
+    """The answer in place of one from outside that leads nowhere but into the home: there is nothing of the kind."""
+    record = _record(question)
+    label = DNSLabel(labels_of(question.raw[:-4]))
+    record.add_auth(RR(label, QTYPE.SOA, ttl=ttl, rdata=SOA(_MNAME, _RNAME, (1, 3600, 1200, 604800, ttl))))
+    _edns(record, question, EDE_BLOCKED)
+    return bytes(record.pack())
+
+
+def purged(packet: bytes, *, private: bool, ech: bool) -> bytes:
+    """`packet` without answers that lead to private addresses, and without keys for an encrypted hello.
 
     Raises:
         Malformed: dnslib cannot read it.
     """
     try:
-        got = DNSRecord.parse(packet)
+        record = DNSRecord.parse(packet)
+        if private:
+            record.rr = [rr for rr in record.rr if not _leads_home(rr)]
+        if ech:
+            for rr in record.rr:
+                if rr.rtype in _SERVICES:
+                    head, params = svcb.split(_rdata(rr))
+                    rr.rdata = RD(head + svcb.without_ech(params))
+        return bytes(record.pack())
+    except _UNREADABLE as error:
+        raise Malformed(str(error)) from None
+
+
+def _leads_home(rr: RR) -> bool:
+    if rr.rtype in (QTYPE.A, QTYPE.AAAA):
+        return is_private(_rdata(rr))
+    return rr.rtype in _SERVICES and any(map(is_private, svcb.hints(svcb.split(_rdata(rr))[1])))
+
+
+def _rdata(rr: RR) -> bytes:
+    """The octets of a record's data; only for types that hold no compressed name."""
+    buffer = Buffer()
+    rr.rdata.pack(buffer)
+    return bytes(buffer.data)
+
+
+def by_alias(question: Question, target: bytes, packet: bytes) -> bytes:
+    """`packet`, the answer about `target`, as the answer to `question`: an alias to it and then what it says.
+
+    It must hold the target's own chain and nothing else (see `only`).
+
+    Raises:
+        Malformed: dnslib cannot read it.
+    """
+    try:
+        got = DNSRecord.parse(packet[:12] + target + packet[12 + len(target) :])  # asked in a mixture of cases
         record = _record(question)
         record.header.rcode = got.header.rcode
         alias = CNAME(DNSLabel(labels_of(target)))
@@ -112,15 +182,15 @@ def by_alias(question: Question, target: bytes, packet: bytes) -> bytes:
         for rr in got.auth:
             record.add_auth(rr)
         return bytes(record.pack())
-    except (DNSError, DNSLabelError, CutShort, ValueError, KeyError, IndexError, struct.error) as error:
+    except _UNREADABLE as error:
         raise Malformed(str(error)) from None
 
 
-def failure(question: Question, rcode: int) -> bytes:
-    """An answer of `rcode` and nothing else; SERVFAIL says that no upstream was reached (EDE 23)."""
+def failure(question: Question, rcode: int, *, cached: bool = False) -> bytes:
+    """An answer of `rcode` and nothing else; SERVFAIL says that no upstream was reached, now or a moment ago."""
     record = _record(question)
     record.header.rcode = rcode
-    _edns(record, question, EDE_NETWORK if rcode == 2 else None)
+    _edns(record, question, (EDE_CACHED if cached else EDE_NETWORK) if rcode == 2 else None)
     return bytes(record.pack())
 
 
@@ -139,13 +209,14 @@ def truncated(answer: bytes, question: Question) -> bytes:
     return head + (b"\x00\x01" if opt else b"\x00\x00") + question.raw + opt
 
 
-def opt_record(question: Question) -> bytes:
-    """The OPT record for an answer to `question`; empty where the client sent none (RFC 6891 section 7)."""
+def opt_record(question: Question, error: int | None = None) -> bytes:
+    """The OPT record for an answer to `question`, with an extended error where one is given; empty where the client
+    sent none (RFC 6891 section 7)."""
     if not question.edns:
         return b""
-    return (
-        b"\x00\x00\x29" + UDP_SIZE.to_bytes(2, "big") + (b"\x00\x00\x80\x00" if question.do else bytes(4)) + b"\x00\x00"
-    )
+    options = b"" if error is None else struct.pack(">HHH", EDE, 2, error)
+    flags = b"\x00\x00\x80\x00" if question.do else bytes(4)
+    return b"\x00\x00\x29" + struct.pack(">H", UDP_SIZE) + flags + struct.pack(">H", len(options)) + options
 
 
 def _record(question: Question) -> DNSRecord:
@@ -161,7 +232,8 @@ def _edns(record: DNSRecord, question: Question, code: int | None) -> None:
 
 
 def only(packet: bytes, names: Sequence[bytes]) -> bytes:
-    """`packet` rebuilt with nothing in its answer section but records of `names`, and no additional records.
+    """`packet` rebuilt with nothing in its answer section but records of `names`, no word of zones that none of them
+    is in, and no additional records.
 
     Raises:
         Malformed: dnslib cannot read it.
@@ -169,10 +241,15 @@ def only(packet: bytes, names: Sequence[bytes]) -> bytes:
     try:
         record = DNSRecord.parse(packet)
         record.rr = [rr for rr in record.rr if _wire(rr.rname) in names]
+        record.auth = [rr for rr in record.auth if rr.rtype not in _ZONE or _covers_one(_wire(rr.rname), names)]
         record.ar = []
         return bytes(record.pack())
-    except (DNSError, DNSLabelError, CutShort, ValueError, KeyError, IndexError, struct.error) as error:
+    except _UNREADABLE as error:
         raise Malformed(str(error)) from None
+
+
+def _covers_one(zone: bytes, names: Sequence[bytes]) -> bool:
+    return any(covers(zone, name) for name in names)
 
 
 def _wire(label: DNSLabel) -> bytes:

@@ -5,26 +5,38 @@ Only the chain of the question is kept (its name, the targets of its CNAMEs); an
 4.1.4, RFC 9267); TTLs over 2^31-1 count as 0 (RFC 2181 section 8) and are capped at a day (RFC 8767 section 4).
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from blockerd.dns import svcb
 from blockerd.dns.gate import Question
+from blockerd.dns.private import is_private
+from blockerd.policy.name import covers
 
 MAX_TTL = 86400
 MAX_NEGATIVE_TTL = 10800
 MAX_RECORDS = 256
 MAX_CHAIN = 16
 
-_CNAME, _SOA, _DNAME, _RRSIG, _SVCB, _HTTPS = 5, 6, 39, 46, 64, 65
+_A, _NS, _CNAME, _SOA, _AAAA, _DNAME, _OPT, _RRSIG, _SVCB, _HTTPS = 1, 2, 5, 6, 28, 39, 41, 46, 64, 65
+_WIDTH = {_A: 4, _AAAA: 16}
 
 
 class Malformed(Exception):
-    """Octets that are no DNS message, or more of them than anybody needs."""
+    """Octets that are no DNS message."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """What an answer says. `end` is where its authority section ends; `ttls` are (offset, seconds) of the records up
-    to there; `ttl` how long it may be kept, 0 for not at all; `targets` the names its chain leads through."""
+class Unusable(Malformed):
+    """A DNS message that nobody can use: a chain that goes round or has no end, more records than anybody needs."""
+
+
+class Scan(NamedTuple):
+    """What an answer says.
+
+    `rcode` has all twelve bits (RFC 6891 section 6.1.3). `end` is where the authority section ends, `ttls` are (offset,
+    seconds) of the records up to there, `ttl` how long it may be kept (0: not at all). `targets` are the names that its
+    chain leads through. `foreign`: it carries more than that chain; `private`: an address of a home or a machine is
+    among its answers or hints; `ech`: it has the keys of an encrypted hello.
+    """
 
     rcode: int
     ad: bool
@@ -35,10 +47,11 @@ class Scan:
     ttl: int
     targets: tuple[bytes, ...]
     foreign: bool
+    private: bool = False
+    ech: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
+class _Record(NamedTuple):
     owner: bytes
     type: int
     ttl_at: int
@@ -59,40 +72,66 @@ def matches(packet: bytes, query: bytes) -> bool:
     )
 
 
+def matches_but_case(packet: bytes, query: bytes) -> bool:
+    """As `matches`, but for upper and lower case in the name: a server that changes it, or a guess at it."""
+    end = len(query) - 11 if query[11] else len(query)
+    return matches(packet[:12] + packet[12:end].lower(), query[:12] + query[12:].lower())
+
+
 def scan(packet: bytes, question: Question) -> Scan:
-    """Reads the answer and authority sections of `packet`.
+    """Reads `packet`, an answer to `question`.
 
     Raises:
-        Malformed: not a well-formed message, over 256 records, or a chain that loops or has over 16 links.
+        Malformed: not a well-formed message.
+        Unusable: over 256 records, or a chain that loops or has over 16 links.
     """
+    return scan_for(packet, question.name, question.qtype)
+
+
+def scan_for(packet: bytes, name: bytes, qtype: int) -> Scan:
+    """As `scan`, for a question of `name` (canonical) and `qtype`."""
     try:
-        return _scan(packet, question)
+        return _scan(packet, name, qtype)
     except (IndexError, ValueError):
         raise Malformed("cut short") from None
 
 
-def _scan(packet: bytes, question: Question) -> Scan:
-    answers, authorities = int.from_bytes(packet[6:8], "big"), int.from_bytes(packet[8:10], "big")
+def _scan(packet: bytes, name: bytes, qtype: int) -> Scan:
+    answers, authorities, rest = (int.from_bytes(packet[at : at + 2], "big") for at in (6, 8, 10))
     if answers + authorities > MAX_RECORDS:
-        raise Malformed("too many records")
-    at = 12 + len(question.raw)
+        raise Unusable("too many records")
+    at = 16 + len(name)
     records = []
     for _ in range(answers + authorities):
-        record = _record(packet, at, question)
+        record = _record(packet, at, name)
+        if packet[record.ttl_at - 2 : record.ttl_at] != b"\x00\x01":
+            raise Malformed("a record of another class")
         records.append(record)
         at = record.end
-    rcode = packet[3] & 0x0F
-    chain = _chain(packet, records[:answers], question.name)
+    rcode = packet[3] & 0x0F | _upper_rcode(packet, at, rest, name)
+    chain = _chain(packet, records[:answers], name)
     foreign = any(not _belongs(record, chain) for record in records[:answers])
-    ttl = _keep(packet, rcode, records[:answers], records[answers:], chain, question.qtype)
+    foreign = foreign or any(not _speaks_for(record, chain) for record in records[answers:])
+    ttl = _keep(packet, rcode, records[:answers], records[answers:], chain, qtype)
     ttls = tuple((r.ttl_at, min(r.ttl, ttl) if ttl and r.type == _SOA else r.ttl) for r in records)
-    targets = (*chain[1:], *_service_targets(packet, records[:answers]))
-    return Scan(rcode, bool(packet[3] & 0x20), answers, authorities, at, ttls, ttl, targets, foreign)
+    services, private, ech = _led_to(packet, records[:answers])
+    targets = (*chain[1:], *services)
+    return Scan(rcode, bool(packet[3] & 0x20), answers, authorities, at, ttls, ttl, targets, foreign, private, ech)
 
 
-def _record(packet: bytes, at: int, question: Question) -> _Record:
+def _upper_rcode(packet: bytes, at: int, count: int, name: bytes) -> int:
+    """The upper eight bits of the rcode, which an OPT record among the `count` additional ones has."""
+    for _ in range(count):
+        record = _record(packet, at, name)
+        if record.type == _OPT:
+            return packet[record.ttl_at] << 4
+        at = record.end
+    return 0
+
+
+def _record(packet: bytes, at: int, name: bytes) -> _Record:
     if packet[at : at + 2] == b"\xc0\x0c":
-        owner, at = question.name, at + 2
+        owner, at = name, at + 2
     else:
         owner, at = read_name(packet, at)
     head = packet[at : at + 10]
@@ -139,11 +178,11 @@ def _chain(packet: bytes, answers: list[_Record], name: bytes) -> list[bytes]:
         if record.type == _CNAME:
             target, end = read_name(packet, record.rdata_at)
             if end != record.end or aliases.setdefault(record.owner, target) != target:
-                raise Malformed("target outside its record, or a name with two CNAMEs")
+                raise Unusable("target outside its record, or a name with two CNAMEs")
     chain = [name]
     while (link := aliases.get(chain[-1])) is not None:
         if link in chain or len(chain) > MAX_CHAIN:
-            raise Malformed("CNAME loop or over 16 links")
+            raise Unusable("CNAME loop or over 16 links")
         chain.append(link)
     return chain
 
@@ -154,17 +193,38 @@ def _belongs(record: _Record, chain: list[bytes]) -> bool:
     return record.type in (_DNAME, _RRSIG) and any(name.endswith(record.owner) for name in chain)
 
 
-def _service_targets(packet: bytes, answers: list[_Record]) -> list[bytes]:
-    """TargetNames of SVCB and HTTPS records (RFC 9460 section 2.2); `.` stands for the owner and is left out."""
-    found = []
+def _speaks_for(record: _Record, chain: list[bytes]) -> bool:
+    """False for the SOA or NS record of a zone that no name of the chain is in (RFC 2181 section 5.4.1)."""
+    return record.type not in (_SOA, _NS) or any(covers(record.owner, name) for name in chain)
+
+
+def _led_to(packet: bytes, answers: list[_Record]) -> tuple[list[bytes], bool, bool]:
+    """TargetNames of SVCB and HTTPS records (RFC 9460 section 2.2; `.` stands for the owner and is left out), whether
+    an address that is answered or hinted at is private, and whether there are keys for an encrypted hello."""
+    found, private, ech = [], False, False
     for record in answers:
-        if record.type in (_SVCB, _HTTPS):
+        if record.type in (_A, _AAAA):
+            address = packet[record.rdata_at : record.end]
+            if len(address) != _WIDTH[record.type]:
+                raise Malformed("an address of another length")
+            private = private or is_private(address)
+        elif record.type in (_SVCB, _HTTPS):
             target, end = read_name(packet, record.rdata_at + 2)
             if end > record.end:
                 raise Malformed("target outside its record")
             if target != b"\x00":
                 found.append(target)
-    return found
+            hinted, keys = _service(packet[end : record.end])
+            private, ech = private or hinted, ech or keys
+    return found, private, ech
+
+
+def _service(params: bytes) -> tuple[bool, bool]:
+    """Whether a hint is private and whether there are ECH keys; parameters that no client can read have neither."""
+    try:
+        return any(map(is_private, svcb.hints(params))), any(key == svcb.ECH for key, _ in svcb.params(params))
+    except ValueError:
+        return False, False
 
 
 def _keep(
@@ -176,7 +236,7 @@ def _keep(
     final = any(r.owner in chain and (r.type == qtype or qtype == 255) for r in answers)
     if final and rcode == 0:
         return min(record.ttl for record in answers)
-    soa = next((record for record in authority if record.type == _SOA), None)
+    soa = next((record for record in authority if record.type == _SOA and covers(record.owner, chain[-1])), None)
     if soa is None or soa.end - soa.rdata_at < 22:
         return 0
     minimum = int.from_bytes(packet[soa.end - 4 : soa.end], "big")

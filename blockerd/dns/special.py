@@ -5,7 +5,7 @@ localhost and invalid (RFC 6761), onion (RFC 7686), alt (RFC 9476), local (RFC 6
 which programs ask whether they may go round this resolver. A name under `dns.local_domains` is asked there instead.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -18,6 +18,7 @@ class Kind(Enum):
     NXDOMAIN = "the name does not exist here"
     NODATA = "the name exists and has nothing of this kind"
     LOOPBACK = "the machine's own addresses, else nothing"
+    LOCAL = "a local domain: its own resolver is asked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +68,13 @@ _ENDS = tuple({from_text(".".join(zone.split(".")[-2:])) for zone in (*_ZONES, *
 """Last labels of all special names: one look tells for nearly every question that it is none."""
 
 
-def table(*, private_relay: str) -> Mapping[bytes, Special]:
-    """The special zones by wire name, as the settings want them."""
+def table(*, private_relay: str, local: Iterable[bytes] = ()) -> Mapping[bytes, Special]:
+    """The special zones by wire name, as the settings want them; `local` are zones that a resolver at home knows."""
     zones = dict(_ZONES)
     if private_relay == "block":
         zones |= dict.fromkeys(_RELAY, Kind.NXDOMAIN)
-    return {from_text(z): Special(from_text(z), kind, z.endswith(".arpa")) for z, kind in zones.items()}
+    found = {from_text(z): Special(from_text(z), kind, z.endswith(".arpa")) for z, kind in zones.items()}
+    return found | {zone: Special(zone, Kind.LOCAL) for zone in local if zone.endswith(_ENDS)}
 
 
 def find(zones: Mapping[bytes, Special], name: bytes) -> Special | None:

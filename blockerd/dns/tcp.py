@@ -20,10 +20,16 @@ Handle = Callable[[bytes, str, Callable[[bytes], None]], None]
 
 
 class Connections:
-    """The open connections of a process; `protocol` is the factory for `loop.create_server`."""
+    """The open connections of a process; `protocol` is the factory for `loop.create_server`.
 
-    def __init__(self, handle: Handle, loop: asyncio.AbstractEventLoop) -> None:
+    Connections of clients that `admit` does not know are ended at once.
+    """
+
+    def __init__(
+        self, handle: Handle, loop: asyncio.AbstractEventLoop, admit: Callable[[str], bool] = lambda client: True
+    ) -> None:
         self.handle = handle
+        self.admit = admit
         self.loop = loop
         self.open: set[Connection] = set()
         self.clients: Counter[str] = Counter()
@@ -61,7 +67,8 @@ class Connection(asyncio.Protocol):
         owner = self._owner
         owner.open.add(self)
         owner.clients[self._client] += 1
-        if len(owner.open) > MOST or owner.clients[self._client] > MOST_PER_CLIENT:
+        crowded = len(owner.open) > MOST or owner.clients[self._client] > MOST_PER_CLIENT
+        if crowded or not owner.admit(self._client):
             transport.abort()
             return
         self._last = owner.loop.time()

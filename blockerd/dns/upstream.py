@@ -1,193 +1,213 @@
-"""Asks upstreams: UDP from a fresh port per query, TCP where the answer was cut, the next one where one is silent.
+"""Asks upstreams over real sockets: UDP from a fresh port per try, TCP, and encrypted connections that are kept.
 
-A connected socket takes packets from that upstream only; what is not the answer to the very question is dropped and
-the true one awaited (draft-li-dnsop-response-preprocessing, CVE-2023-29483). Health comes from real queries alone:
-an upstream that did not answer goes behind the others for a while. One event loop owns everything here.
+What is believed and who is asked next, `dns.exchange` says; here are the sockets and the timers. A connected socket
+takes packets from its upstream only, and it stays open until the question is answered: a late reply is one. A scheme
+that encrypts is never replaced by one that does not. One event loop owns everything here.
 """
 
 import asyncio
 import os
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
-from blockerd.dns.reply import matches
-from blockerd.settings import Scheme, Upstream
+from blockerd.dns.exchange import OPT_LENGTH, Exchange, Server, Step, Try
+from blockerd.dns.readiness import Deadlines, Readiness
+from blockerd.dns.reply import Scan
+from blockerd.policy.name import suffixes
+from blockerd.settings import Endpoint, Scheme, Upstream
 
-TIMEOUTS = (0.8, 1.4, 2.2)
-"""Seconds that each try in turn may take; together under 5, so that a client's own time-out is met."""
-
-IN_ALL = 4.6
-"""Seconds after which no try goes on, whatever detours over TCP were taken."""
+if TYPE_CHECKING:
+    from blockerd.dns.secure import Channel
 
 MAX_PENDING = 2000
 """Questions under way at once; beyond it a new one is refused rather than the memory filled."""
 
-_BUILT = (Scheme.UDP, Scheme.TCP)
-"""Others are left out rather than asked in the clear; `config check` says so."""
+_POOL = 8192
 
-Done = Callable[[bytes | None], None]
-"""Called once with the reply, or None when nobody answered."""
-
-
-@dataclass(slots=True)
-class Server:
-    """One upstream and what real queries said of it. `bad_until` is a time on the loop's clock."""
-
-    address: Upstream
-    bad_until: float = 0.0
-    failures: int = 0
-    latency: float = 0.0
-
-    def good(self, seconds: float) -> None:
-        """It answered in `seconds`."""
-        self.failures = 0
-        self.bad_until = 0.0
-        self.latency = seconds if not self.latency else 0.8 * self.latency + 0.2 * seconds
-
-    def bad(self, now: float) -> None:
-        """It did not answer: asked last for 2 to 60 seconds, doubling."""
-        self.failures += 1
-        self.bad_until = now + min(60.0, 2.0**self.failures)
+Done = Callable[[bytes | None, Scan | None], None]
+"""Called once with the reply and what it says; None when nobody answered, b"" when the question could not be sent."""
 
 
 class Upstreams:
-    """The configured upstreams in their order of preference."""
+    """The configured upstreams, and by zone the resolvers of `local` domains (canonical wire names)."""
 
-    def __init__(self, addresses: tuple[Upstream, ...], loop: asyncio.AbstractEventLoop) -> None:
-        self.servers = [Server(address) for address in addresses if address.scheme in _BUILT]
+    def __init__(
+        self,
+        addresses: Sequence[Upstream],
+        loop: asyncio.AbstractEventLoop,
+        *,
+        local: Mapping[bytes, Upstream] | None = None,
+        bootstrap: Sequence[Endpoint] = (),
+    ) -> None:
+        self.servers = [Server(address) for address in addresses]
+        self.local = {zone: [Server(address)] for zone, address in (local or {}).items()}
         self.loop = loop
         self.pending = 0
-
-    def order(self) -> list[Server]:
-        """Who is asked first: those in good health as configured, then the others by when they may be tried again."""
-        now = self.loop.time()
-        return sorted(self.servers, key=lambda server: server.bad_until if server.bad_until > now else 0.0)
+        self.deadlines = Deadlines(loop)
+        self.sockets = Readiness(loop)
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._bootstrap = tuple(bootstrap)
+        self._channels: dict[Server, Channel] = {}
+        self._pool = b""
+        self._drawn = 0
 
     def ask(self, query: bytes, done: Done) -> None:
-        """Asks with `query` (ID zero); `done` gets the reply's octets or None within 5 seconds."""
-        if self.pending >= MAX_PENDING or not self.servers:
-            done(None)
+        """Asks with `query` (ID zero, our OPT at its end); `done` is called within 5 seconds."""
+        servers = self.servers_for(query) if self.local else self.servers
+        if self.pending >= MAX_PENDING or not servers:
+            done(b"", None)
             return
         self.pending += 1
-        _Exchange(self, query, done).next()
+        _Asking(self, Exchange(query, servers, self.loop.time(), self.chance), done).go_on()
+
+    def servers_for(self, query: bytes) -> list[Server]:
+        """Those of the longest local zone that the name in `query` falls under, else the upstreams."""
+        name = query[12 : -4 - OPT_LENGTH].lower()
+        return next((self.local[zone] for zone in suffixes(name) if zone in self.local), self.servers)
+
+    def chance(self, count: int) -> bytes:
+        """`count` octets of the system's random numbers, fetched many at once."""
+        end = self._drawn + count
+        if end > len(self._pool):
+            self._pool, end = os.urandom(_POOL), count
+        self._drawn = end
+        return self._pool[end - count : end]
+
+    def channel(self, server: Server) -> "Channel":
+        """The kept connection to an upstream that encrypts."""
+        from blockerd.dns.secure import open_channel  # loaded only where an upstream wants it
+
+        found = self._channels.get(server)
+        if found is None:
+            found = self._channels[server] = open_channel(server.address, self._bootstrap)
+        return found
+
+    def close(self) -> None:
+        """Lets everything go; questions under way are not answered any more."""
+        self.deadlines.end()
+        self.sockets.end()
+        for task in self.tasks:
+            task.cancel()
+        for channel in self._channels.values():
+            channel.close()
 
 
-class _Exchange:
-    """One question on its way: tries, sockets and timers. Ends exactly once, by `_end`."""
+class _Asking:
+    """The sockets of one exchange. Ends exactly once, by `_end`."""
 
-    __slots__ = ("_done", "_end_by", "_owner", "_query", "_server", "_sock", "_started", "_task", "_timer", "_tries")
+    __slots__ = ("_done", "_exchange", "_owner", "_socks", "_tasks", "_try")
 
-    def __init__(self, owner: Upstreams, query: bytes, done: Done) -> None:
+    def __init__(self, owner: Upstreams, exchange: Exchange, done: Done) -> None:
         self._owner = owner
-        self._query = query
-        self._done = done
-        order = owner.order()
-        self._tries = [order[n % len(order)] for n in range(max(len(TIMEOUTS), len(order)))][: len(TIMEOUTS)]
-        self._server = order[0]
-        self._sock: socket.socket | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._started = 0.0
-        self._end_by = owner.loop.time() + IN_ALL
+        self._exchange = exchange
+        self._done: Done | None = done
+        self._socks: list[socket.socket] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._try: Try | None = None
 
-    def next(self) -> None:
-        """Asks the next upstream in turn, with a new ID from a new port; gives up when all had theirs."""
-        self._close()
-        while self._tries:
-            self._server = self._tries.pop(0)
-            self._query = os.urandom(2) + self._query[2:]
-            timeout = TIMEOUTS[len(TIMEOUTS) - len(self._tries) - 1]
-            self._started = self._owner.loop.time()
-            timeout = min(timeout, self._end_by - self._started)
-            if timeout <= 0:
-                break
-            if self._server.address.scheme is Scheme.TCP:
-                self._over_tcp(timeout)
+    def go_on(self) -> None:
+        """Makes the next try that can be made; ends when there is none."""
+        loop = self._owner.loop
+        while attempt := self._exchange.next(loop.time()):
+            if attempt.stream:
+                self._try = attempt
+                self._connect(attempt)
                 return
-            if self._send():
-                self._timer = self._owner.loop.call_later(timeout, self._late)
+            if self._send(attempt):
+                self._try = attempt
+                self._owner.deadlines.at(attempt.until, partial(self._late, attempt))
                 return
-            self._server.bad(self._started)
-        self._end(None)
+            self._exchange.failed(attempt, loop.time(), refused=True)
+        self._end(self._exchange.reply if self._try else b"")
 
-    def _send(self) -> bool:
-        address = self._server.address
+    def _send(self, attempt: Try) -> bool:
+        address = attempt.server.address
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        sock = None
         try:
             sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        except OSError:  # no descriptors left, or no such family here
-            return False
-        try:
             sock.connect((address.host, address.port))
-            sock.send(self._query)
-        except OSError:
-            sock.close()
+            sock.send(attempt.packet)
+        except OSError:  # no descriptors left, no such family here, no way there, nobody there
+            if sock:
+                sock.close()
             return False
-        self._sock = sock
-        self._owner.loop.add_reader(sock.fileno(), self._readable)
+        self._socks.append(sock)
+        self._owner.sockets.watch(sock, partial(self._readable, attempt, sock))
         return True
 
-    def _readable(self) -> None:
-        assert self._sock is not None
-        try:
-            packet = self._sock.recv(4096)
-        except BlockingIOError:
-            return
-        except OSError:
-            self._server.bad(self._owner.loop.time())
-            self.next()
-            return
-        if not matches(packet, self._query):
-            return
-        if packet[2] & 0x02:
-            self._close()
-            self._over_tcp(min(TIMEOUTS[-1], self._end_by - self._owner.loop.time()))
-            return
-        self._answered(packet)
+    def _readable(self, attempt: Try, sock: socket.socket) -> None:
+        while self._done:
+            try:
+                packet = sock.recv(4096)
+            except BlockingIOError:
+                return
+            except OSError:
+                self._socks.remove(sock)
+                self._owner.sockets.close(sock)
+                self._gone(attempt)
+                return
+            if self._judge(attempt, packet):
+                return
 
-    def _answered(self, packet: bytes) -> None:
-        """The server's answer; where it only says that it cannot help, another one is asked."""
-        self._server.good(self._owner.loop.time() - self._started)
-        if packet[3] & 0x0F in (2, 5) and any(server is not self._server for server in self._tries):
-            self.next()
-            return
-        self._end(packet)
+    def _judge(self, attempt: Try, packet: bytes) -> bool:
+        """False where `packet` is passed over."""
+        step = self._exchange.arrived(attempt, packet, self._owner.loop.time())
+        if step is Step.ANSWER:
+            self._end(self._exchange.reply)
+        elif step is Step.AGAIN:
+            self.go_on()
+        return step is not Step.WAIT
 
-    def _late(self) -> None:
-        self._server.bad(self._owner.loop.time())
-        self.next()
+    def _gone(self, attempt: Try) -> None:
+        self._exchange.failed(attempt, self._owner.loop.time(), refused=True)
+        if attempt is self._try:
+            self.go_on()
 
-    def _over_tcp(self, seconds: float) -> None:
-        self._task = self._owner.loop.create_task(self._tcp(seconds))
+    def _late(self, attempt: Try) -> None:
+        """The time of `attempt` is over; nothing is to do where the question is answered or already asked again."""
+        if self._done and attempt is self._try:
+            self._exchange.failed(attempt, self._owner.loop.time())
+            self.go_on()
 
-    async def _tcp(self, seconds: float) -> None:
-        """Asks the same upstream over TCP (RFC 7766 section 5)."""
+    def _connect(self, attempt: Try) -> None:
+        task = self._owner.loop.create_task(self._stream(attempt))
+        self._tasks.append(task)
+        self._owner.tasks.add(task)
+        task.add_done_callback(self._owner.tasks.discard)
+
+    async def _stream(self, attempt: Try) -> None:
+        """Asks over a connection: one of its own for TCP (RFC 7766 section 5), the kept one where it is encrypted."""
         packet = None
         try:
-            async with asyncio.timeout(seconds):
-                packet = await exchange_tcp(self._server.address, self._query)
+            async with asyncio.timeout_at(attempt.until):
+                if attempt.server.address.scheme in (Scheme.TLS, Scheme.HTTPS):
+                    packet = await self._owner.channel(attempt.server).ask(attempt.packet)
+                else:
+                    packet = await exchange_tcp(attempt.server.address, attempt.packet)
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
-            self._server.bad(self._owner.loop.time())
-        self._task = None
-        if packet is None or not matches(packet, self._query):
-            self.next()
+            pass
+        if not self._done:
             return
-        self._answered(packet)
-
-    def _close(self) -> None:
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
-        if self._sock:
-            self._owner.loop.remove_reader(self._sock.fileno())
-            self._sock.close()
-            self._sock = None
+        if packet is None or not self._judge(attempt, packet):
+            self._exchange.failed(attempt, self._owner.loop.time())
+            if attempt is self._try:
+                self.go_on()
 
     def _end(self, packet: bytes | None) -> None:
-        self._close()
+        done, self._done = self._done, None
+        if not done:
+            return
+        for sock in self._socks:
+            self._owner.sockets.close(sock)
+        current = asyncio.current_task(self._owner.loop) if self._tasks else None
+        for task in self._tasks:
+            if task is not current:
+                task.cancel()
         self._owner.pending -= 1
-        self._done(packet)
+        done(packet, self._exchange.scan)
 
 
 async def exchange_tcp(address: Upstream, query: bytes) -> bytes:

@@ -76,13 +76,12 @@ class Policy:
 def decide(policy: Policy, query: Query, at: float) -> Decision:
     """What happens to `query` at Unix time `at` (seconds), and why. Never raises for a canonical name."""
     chain = suffixes(query.name)
-    hits: list[Hit] | None = None
     for step in OWN_STEPS:
         decision = step(policy, chain)
         if decision:
             return decision
     hits = policy.table.hits(query.name) + _pattern_hits(policy.table, query.name)
-    for rule_step in LIST_STEPS:
+    for rule_step in LIST_STEPS if hits else ():
         decision = rule_step(policy, query, hits, at)
         if decision:
             return decision
@@ -90,6 +89,8 @@ def decide(policy: Policy, query: Query, at: float) -> Decision:
 
 
 def _protected(policy: Policy, chain: list[bytes]) -> Decision | None:
+    if policy.protected.isdisjoint(chain):
+        return None
     for name in chain:
         if name in policy.protected:
             ref = RuleRef("protected", 0, to_text(name), "")
@@ -104,6 +105,8 @@ def own_key(name: bytes, scope: Scope) -> bytes:
 
 def _own(policy: Policy, chain: list[bytes]) -> Decision | None:
     own = policy.state.own
+    if not own:
+        return None
     for depth, name in enumerate(chain):
         here, below = own.get(name), own.get(WILDCARD + name) if depth else None
         rule = below if below and (below.allow or here is None) else here

@@ -117,12 +117,11 @@ class Table:
         """Every rule of the table that covers `name`, most specific first, confirmed by full name."""
         found, at, depth = [], 0, 0
         while name[at]:
-            key = name[at:]
-            found += [
-                Hit(self.combos[v & COMBO_MASK], depth, s, r)
-                for s, v, r in self._entries(key)
-                if self._covers(v, depth)
-            ]
+            entries = self._entries(name[at:])
+            if entries:
+                found += [
+                    Hit(self.combos[v & COMBO_MASK], depth, s, r) for s, v, r in entries if self._covers(v, depth)
+                ]
             at += 1 + name[at]
             depth += 1
         return found

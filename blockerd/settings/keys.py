@@ -155,7 +155,7 @@ class Dns:
         256, whole(1, 1_048_576), "most that waits to be taken into the log", unit="MB", weaker=Weaker.LOWER
     )
     local_domains: tuple[tuple[str, Upstream], ...] = setting(
-        {}, local_domains(), '"lan" = "192.168.1.1": asked there instead', built=False
+        {}, local_domains(), '"lan" = "192.168.1.1": asked there instead'
     )
     safe_search: bool = setting(True, flag(), "search engines in their safe mode", weaker=Weaker.OFF)
     youtube: YouTube = setting("moderate", choice(YouTube), "off, moderate, strict", weaker=Weaker.EARLIER)
@@ -244,18 +244,15 @@ class Schedule:
 class Client:
     """[[client]]: a device of the home network. `addresses` in CIDR form."""
 
-    name: str = setting(
-        None, text("name", _NAME), "what you call it", required=True, sample="living-room-tv", built=False
-    )
+    name: str = setting(None, text("name", _NAME), "what you call it", required=True, sample="living-room-tv")
     addresses: tuple[str, ...] = setting(
         None,
         many(network(), least=1),
         "addresses or networks",
         required=True,
         sample=["192.168.1.30/32"],
-        built=False,
     )
-    enrolled: bool = setting(False, flag(), "false: filtered, not recorded", built=False)
+    enrolled: bool = setting(False, flag(), "false: filtered, not recorded")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from blockerd.policy.schedule import zone_of
-from blockerd.settings.address import Endpoint, Scheme
+from blockerd.settings.address import Endpoint
 from blockerd.settings.fill import At, Filling, Place, Problem, line_of
 from blockerd.settings.keys import SETTINGS, TABLES, Every, Security, Settings, State
 
@@ -180,9 +180,6 @@ def _notes(made: Settings, given: set[str]) -> Iterator[str]:
     idle = [item.name for item in SETTINGS if item.name in given and not item.built]
     if idle:
         yield f"no effect yet, their part is not built: {', '.join(idle)}"
-    encrypted = [str(server) for server in made.dns.upstreams if server.scheme in (Scheme.TLS, Scheme.HTTPS)]
-    if encrypted:
-        yield f"dns.upstreams: no effect yet, their part is not built: {', '.join(encrypted)}"
     for entry in made.schedule:
         if entry.category not in made.lists.categories:
             yield f"schedule[{entry.category}]: no effect: lists.categories does not hold {entry.category}"

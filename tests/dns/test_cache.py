@@ -1,11 +1,9 @@
 """The cache: bounds, order of leaving, expiry, and TTLs that count down without going below zero."""
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blockerd.dns.cache import MAX_ANSWER, Cache, Entry, Template, key_of, template
+from blockerd.dns.cache import MAX_ANSWER, STALE_FOR, Cache, Entry, Template, key_of, template
 from tests.fakes.packets import AD, CD, RD, opt, query, ttls
 from tests.fakes.resolvers import read_question
 
@@ -22,6 +20,14 @@ def test_an_entry_is_good_until_the_moment_it_expires():
     cache.put(_key(1), ENTRY)
     assert cache.get(_key(1), 1099.999) is ENTRY
     assert cache.get(_key(1), 1100.0) is None
+
+
+def test_an_entry_is_kept_a_day_longer_for_the_case_that_no_upstream_answers():
+    cache = Cache(10)
+    cache.put(_key(1), ENTRY)
+    assert cache.stale(_key(1), 1100.0) is ENTRY
+    assert cache.stale(_key(1), 1099.0 + STALE_FOR) is ENTRY
+    assert cache.stale(_key(1), 1100.0 + STALE_FOR) is None
     assert (len(cache), cache.octets) == (0, 0)
 
 
@@ -48,7 +54,7 @@ def test_a_cache_of_none_keeps_nothing():
 def test_too_large_an_answer_is_not_kept_and_pushes_out_the_stale_one():
     cache = Cache(10)
     cache.put(_key(1), ENTRY)
-    cache.put(_key(1), replace(ENTRY, body=bytes(MAX_ANSWER + 1)))
+    cache.put(_key(1), ENTRY._replace(body=bytes(MAX_ANSWER + 1)))
     assert (cache.get(_key(1), 1000.0), cache.octets) == (None, 0)
 
 
@@ -56,7 +62,7 @@ def test_too_large_an_answer_is_not_kept_and_pushes_out_the_stale_one():
 def test_entries_and_octets_never_pass_their_bounds(puts: list[tuple[int, int]]):
     cache, held = Cache(4, 9000), dict[int, int]()
     for number, size in puts:
-        cache.put(_key(number), replace(ENTRY, body=bytes(size)))
+        cache.put(_key(number), ENTRY._replace(body=bytes(size)))
         held[number] = size
         assert len(cache) <= 4
         assert cache.octets <= 9000

@@ -6,7 +6,7 @@ import dns.flags
 import dns.message
 import pytest
 
-from blockerd.dns.engine import Engine, Forward, block_tail, upstream_query
+from blockerd.dns.engine import FAILED_FOR, Engine, Forward, block_tail, upstream_query
 from blockerd.dns.wire import prepare
 from blockerd.policy.decide import Policy
 from blockerd.policy.name import from_text
@@ -139,7 +139,8 @@ def test_the_case_of_each_question_is_kept_from_the_cache_too():
 
 
 def test_an_upstream_hears_lower_case_no_options_and_an_id_of_its_own():
-    packet = query("SiTe.TeST", 28, qid=0xBEEF, flags=CD, edns=opt(do=True, options=packets.option(8, bytes(7))))
+    subnet = packets.option(8, b"\0\1\x18\0\xc0\0\2")
+    packet = query("SiTe.TeST", 28, qid=0xBEEF, flags=CD, edns=opt(do=True, options=subnet))
     sent = dns.message.from_wire(upstream_query(read_question(packet)))
     assert sent.question[0].name.to_text() == "site.test."
     assert (sent.id, sent.question[0].rdtype, sent.options) == (0, 28, ())
@@ -221,10 +222,39 @@ def test_a_negative_answer_is_kept_and_counts_down():
     assert isinstance(engine.handle(query("no.test"), CLIENT, 300.0), Forward)
 
 
-@pytest.mark.parametrize("rcode", [2, 5])
-def test_an_upstreams_own_error_is_passed_on_and_not_kept(rcode: int):
+@pytest.mark.parametrize("rcode", [1, 2, 4, 5])
+def test_an_upstream_that_has_no_answer_is_a_failure_whatever_it_says(rcode: int):
+    """RFC 9520 section 2.2."""
     engine, _ = _with()
-    assert _through(engine, query("site.test"), [], rcode=rcode).rcode() == rcode
+    assert _through(engine, query("site.test"), [], rcode=rcode).rcode() == 2
+    assert isinstance(engine.handle(query("site.test"), CLIENT, 0.0), bytes)
+
+
+def test_a_name_that_is_listed_while_its_question_is_under_way_is_withheld():
+    engine, attempts = _with()
+    forward = _forwarded(engine, query("site.test"))
+    engine.policy = policy(Listing("site.test"))
+    reply = response(forward.query, [a(ME)])
+    assert engine.finish(forward, reply, 0.0)[3] & 15 == 3
+    assert engine.finish(forward, reply, 0.0, told=True)[3] & 15 == 3
+    assert [attempt.name for attempt in attempts] == [from_text("site.test")], "once: the second was told before"
+
+
+def test_a_failure_is_remembered_for_some_seconds_and_said_to_be_an_old_one():
+    """RFC 9520 section 3.2: at least a second, at most five minutes."""
+    engine, _ = _with()
+    assert _through(engine, query("site.test", edns=opt()), [], rcode=2).rcode() == 2
+    again = engine.handle(query("site.test", edns=opt()), CLIENT, 1.0)
+    assert isinstance(again, bytes)
+    read = dns.message.from_wire(again)
+    assert (read.rcode(), [option.code for option in read.options if hasattr(option, "code")]) == (2, [13])
+    assert isinstance(engine.handle(query("site.test", 28), CLIENT, 1.0), Forward), "another question"
+    assert isinstance(engine.handle(query("site.test"), CLIENT, FAILED_FOR), Forward)
+
+
+def test_what_could_not_even_be_asked_is_no_failure_to_remember():
+    engine, _ = _with()
+    assert engine.finish(_forwarded(engine, query("site.test")), b"", 0.0)[3] & 15 == 2
     assert isinstance(engine.handle(query("site.test"), CLIENT, 0.0), Forward)
 
 
@@ -264,3 +294,88 @@ def test_the_counters_count():
     got = engine.counters
     assert (got.queries, got.blocked, got.cached, got.forwarded) == (6, 1, 1, 2)
     assert (got.refused, got.dropped, got.servfail) == (1, 1, 0)
+
+
+def test_an_old_answer_is_served_with_a_short_life_while_nobody_can_be_asked():
+    """RFC 8767 section 4 and 5: TTL 30, EDE 3, for a day, and asked again after 30 s at the latest."""
+    engine, _ = _with()
+    _through(engine, query("site.test"), [a(b"\xc0\x0c", ttl=60)])
+    forward = _forwarded(engine, query("site.test", qid=7, edns=opt()), 61.0)
+    assert engine.has_old(forward, 61.0)
+    for old in (engine.late(forward, 62.8), engine.finish(forward, None, 65.0)):
+        assert old is not None
+        read = dns.message.from_wire(old)
+        assert (read.id, read.answer[0].ttl) == (7, 30)
+        assert [option.code for option in read.options if hasattr(option, "code")] == [3]
+    again = engine.handle(query("site.test"), CLIENT, 94.0)
+    assert isinstance(again, bytes), "no upstream is tried for half a minute"
+    assert isinstance(engine.handle(query("site.test"), CLIENT, 95.0), Forward)
+    late = _forwarded(engine, query("site.test"), 60.0 + 86400)
+    assert engine.finish(late, None, 60.0 + 86400)[3] & 15 == 2, "a day is enough"
+
+
+def test_an_old_answer_is_not_served_for_a_name_that_is_listed_by_now():
+    engine, attempts = _with()
+    _through(engine, query("site.test"), [cname(b"\xc0\x0c", "cdn.test"), a("cdn.test")])
+    forward = _forwarded(engine, query("site.test"), 4000.0)
+    engine.policy = policy(Listing("cdn.test"))
+    assert engine.finish(forward, None, 4001.0)[3] & 15 == 3
+    assert [attempt.name for attempt in attempts] == [from_text("cdn.test")]
+
+
+def test_any_is_answered_with_one_record_that_says_why():
+    """RFC 8482 section 4.2."""
+    engine, _ = _with()
+    answer = engine.handle(query("site.test", 255), CLIENT, 0.0)
+    assert isinstance(answer, bytes)
+    read = dns.message.from_wire(answer)
+    assert [rrset.to_text() for rrset in read.answer] == ['site.test. 3600 IN HINFO "RFC8482" ""']
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "192.168.0.1", "127.0.0.1", "0.0.0.0", "169.254.7.7", "172.20.0.1"])
+def test_an_answer_from_outside_does_not_lead_into_the_home(address: str):
+    engine, attempts = _with()
+    read = _through(engine, query("site.test", edns=opt()), [a(b"\xc0\x0c", address)])
+    assert (read.rcode(), read.answer) == (0, [])
+    assert [option.code for option in read.options if hasattr(option, "code")] == [15]
+    assert attempts == []
+    mixed = _through(engine, query("site.test"), [a(b"\xc0\x0c", address), a(b"\xc0\x0c", "192.0.2.9")])
+    assert [item.to_text() for item in mixed.answer[0]] == ["192.0.2.9"]
+
+
+def test_a_local_domain_may_lead_into_the_home():
+    engine, _ = _with()
+    engine.local = frozenset({from_text("lan")})
+    read = _through(engine, query("printer.lan"), [a(b"\xc0\x0c", "192.168.1.9")])
+    assert [item.to_text() for item in read.answer[0]] == ["192.168.1.9"]
+
+
+def test_an_own_alias_is_asked_for_and_forgotten_with_the_rule():
+    engine, _ = _with()
+    plain = engine.policy
+    engine.policy = policy(Listing("||site.test^$dnsrewrite=NOERROR;CNAME;b.test\n", trust="rewrite", own=True))
+    forward = _forwarded(engine, query("site.test"))
+    assert forward.instead == from_text("b.test")
+    read = dns.message.from_wire(engine.finish(forward, response(forward.query, [a(b"\xc0\x0c")]), 0.0))
+    assert [rrset.name.to_text() for rrset in read.answer] == ["site.test.", "b.test."]
+    assert isinstance(engine.handle(query("site.test"), CLIENT, 1.0), bytes), "kept"
+    engine.policy = plain
+    assert isinstance(engine.handle(query("site.test"), CLIENT, 1.0), Forward), "the name has its own answer again"
+
+
+def test_an_https_record_from_outside_that_hints_into_the_home_is_dropped():
+    engine, _ = _with()
+    hint = b"\x00\x04\x00\x04\xc0\xa8\x00\x01"
+    read = _through(engine, query("site.test", HTTPS), [record(ME, HTTPS, b"\x00\x01\x00" + hint, 60)])
+    assert (read.rcode(), read.answer) == (0, [])
+
+
+@pytest.mark.parametrize(("listed", "hidden"), [("site.test", True), ("other.test", False)])
+def test_the_keys_of_an_encrypted_hello_go_from_names_of_the_policy_while_the_proxy_is_on(listed: str, hidden: bool):
+    alpn, keys = b"\x00\x01\x00\x03\x02h2", b"\x00\x05\x00\x04keys"
+    engine, _ = engine_of(policy(Listing(listed, "mixed"), categories=["adult"]), 0.0)
+    engine.hide_ech = True
+    forward = _forwarded(engine, query("site.test", HTTPS))
+    answer = engine.finish(forward, response(forward.query, [record(ME, HTTPS, b"\x00\x01\x00" + alpn + keys)]), 0.0)
+    assert alpn in answer
+    assert (keys not in answer) is hidden

@@ -42,7 +42,7 @@ def test_hot_path_and_engine_treat_a_case_as_the_gate_does(case: Case):
     if case.outcome == "drop":
         assert answer is None
     elif case.outcome == "answer":
-        assert isinstance(answer, Forward)
+        assert isinstance(answer, Forward) or case.packet[-3:-2] == b"\xff", "only ANY is answered here"
     else:
         assert isinstance(answer, bytes)
         _refused(case, answer)
@@ -66,11 +66,7 @@ def _refused(case: Case, answer: bytes) -> None:
 @pytest.mark.parametrize("case", [c for c in CASES if c.outcome == "answer"], ids=lambda case: case.name)
 def test_what_passes_is_read_as_dnspython_reads_it(case: Case):
     question = gate.read(case.packet)
-    try:
-        expected = dns.message.from_wire(case.packet)
-    except dns.exception.DNSException:
-        assert case.name == "opt-ecs-odd", "dnspython reads it too"  # an option of a kind that we let be
-        return
+    expected = dns.message.from_wire(case.packet)
     assert question.raw[:-4] == expected.question[0].name.to_wire()
     assert (question.id, question.qtype) == (expected.id, expected.question[0].rdtype)
     assert question.edns == (expected.edns == 0)

@@ -68,7 +68,7 @@ def test_a_search_engine_is_asked_for_by_its_safe_host_and_answered_by_alias(qty
     assert isinstance(forward, Forward)
     safe = from_text("forcesafesearch.google.com")
     assert safe in forward.query
-    data = {A: b"\xc0\x00\x02\x01", AAAA: bytes(16), HTTPS: b"\x00\x01\x00"}[qtype]
+    data = {A: b"\xc0\x00\x02\x01", AAAA: b"\x20\x01\x0d\xb8" + bytes(11) + b"\x01", HTTPS: b"\x00\x01\x00"}[qtype]
     reply = response(forward.query, [record(wire("forcesafesearch.google.com"), qtype, data, 300)])
     read = dns.message.from_wire(pair.engine.finish(forward, reply, 0.0))
     assert read.question[0].name.to_text() == "WWW.Google.de."

@@ -194,6 +194,7 @@ def environment() -> dict[str, str]:
 
 def kill(pid: int, number: int) -> None:
     """Sends a signal to a process that may be gone."""
+    assert pid > 0, "there is no such process here (0 would be our own group)"
     try:
         os.kill(pid, number)
     except ProcessLookupError:

@@ -1,0 +1,91 @@
+"""Waiting for many short-lived sockets and many deadlines at the price of few: one timer, one entry in the loop.
+
+asyncio makes an object and a system call for each socket that comes and goes and for each timer that is set and
+cancelled; a forwarded question has one of each. Here the sockets are in an epoll set of their own, which the loop
+watches as one (Linux; elsewhere the loop watches each), and deadlines are never cancelled, only found to be over.
+Called by `dns.upstream` and `dns.listener`; one event loop, one thread.
+"""
+
+import asyncio
+import select
+import socket
+from collections.abc import Callable
+from heapq import heappop, heappush
+
+_AT_ONCE = 128
+
+
+class Readiness:
+    """Calls back when a socket can be read. A socket that is closed needs no removing."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: dict[int, Callable[[], None]] = {}
+        self._epoll = select.epoll() if hasattr(select, "epoll") else None
+        if self._epoll:
+            loop.add_reader(self._epoll.fileno(), self._ready, self._epoll)
+
+    def watch(self, sock: socket.socket, call: Callable[[], None]) -> None:
+        """Calls `call` each time `sock` can be read, or has an error to tell."""
+        descriptor = sock.fileno()
+        if self._epoll:
+            self._waiting[descriptor] = call
+            self._epoll.register(descriptor, select.EPOLLIN)
+        else:
+            self._loop.add_reader(descriptor, call)
+
+    def close(self, sock: socket.socket) -> None:
+        """Closes `sock`, which was given to `watch`."""
+        if self._epoll:
+            self._waiting.pop(sock.fileno(), None)
+        else:
+            self._loop.remove_reader(sock.fileno())
+        sock.close()
+
+    def end(self) -> None:
+        """Stops watching; the sockets stay as they are."""
+        if self._epoll and not self._epoll.closed:
+            self._loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
+
+    def _ready(self, epoll: "select.epoll") -> None:
+        for descriptor, _ in epoll.poll(0, _AT_ONCE):
+            call = self._waiting.get(descriptor)  # one called before may have closed it
+            if call:
+                call()
+
+
+class Deadlines:
+    """Calls back at times of the loop's clock. What was set stays set: the callee finds out that it is late."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._count = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def at(self, when: float, call: Callable[[], None]) -> None:
+        """Calls `call` at `when`, or a moment later."""
+        self._count += 1
+        heappush(self._heap, (when, self._count, call))
+        if self._timer is None:
+            self._timer = self._loop.call_at(when, self._due)
+        elif when < self._timer.when():
+            self._timer.cancel()
+            self._timer = self._loop.call_at(when, self._due)
+
+    def end(self) -> None:
+        """Calls nobody any more."""
+        self._heap.clear()
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _due(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        heap = self._heap
+        while heap and heap[0][0] <= now:
+            heappop(heap)[2]()
+        if heap and self._timer is None:
+            self._timer = self._loop.call_at(heap[0][0], self._due)
