@@ -1,7 +1,7 @@
-"""Periods: ISO 8601 weeks and days in a time zone. Pure.
+"""Periods: ISO 8601 weeks and days in a time zone, and runs of whole days. Pure.
 
 A day is what the zone's calendar says, so one of 23 or 25 hours where clocks are changed. Refuses weeks that the ISO
-calendar does not have. Called by `report.summarise`, its callers and the command line.
+calendar does not have. Called by `report.summarise`, `report.due`, their callers and the command line.
 """
 
 import re
@@ -64,6 +64,22 @@ def week_of(at_us: int, zone: tzinfo) -> Period:
 def before(period: Period, zone: tzinfo) -> Period:
     """The ISO week before `period`."""
     return week_of(period.start - 1, zone)
+
+
+def run_of(first: date, count: int, zone: tzinfo) -> Period:
+    """`count` whole days from `first`; one that is an ISO week is named like one, a day by its date.
+
+    Any other is named as an ISO 8601 interval by its first day and length, e.g. 2026-11-15/P7D.
+
+    Raises:
+        ValueError: `count` is below 1.
+    """
+    if count < 1:
+        raise ValueError(f"a period of {count} days: it has at least one")
+    if count == 7 and first.weekday() == 0:
+        year, number, _ = first.isocalendar()
+        return _days(f"{year:04d}-W{number:02d}", first, count, zone)
+    return _days(first.isoformat() if count == 1 else f"{first.isoformat()}/P{count}D", first, count, zone)
 
 
 def day_of(at_us: int, zone: tzinfo) -> date:

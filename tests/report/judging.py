@@ -1,0 +1,144 @@
+"""What the tests of both verifiers share: an honest quarter, changes made to its mails, and short ways to an answer.
+
+Nothing here asserts. Called by test_verify, test_verify_tampering and test_verify_page.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from functools import cache, lru_cache
+from pathlib import Path
+from random import Random
+
+from blockerd.journal import merkle
+from blockerd.report import evidence, verify
+from tests.report.chains import DAY, FIRST, Log, Sender, one_day, quarter
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "evidence"
+
+
+@cache
+def honest() -> Sender:
+    return quarter()
+
+
+@cache
+def forged() -> tuple[bytes, ...]:
+    log = Log()
+    log.beats(1)
+    return tuple(quarter(log=log, until=40).mails)
+
+
+def told_quarter(name: str) -> Sequence[bytes]:
+    """The quarter's mails as they are, with one edited, with one missing, after an old database was put back."""
+    mails = list(honest().mails)
+    if name == "edited":
+        mails[40] = mails[40].replace(b"attempts.adult: 1", b"attempts.adult: ")
+        assert mails[40] != honest().mails[40]
+    elif name == "gap":
+        del mails[57]
+    elif name == "restored":
+        sender = quarter(until=70)
+        kept = quarter(until=50)
+        sender.log, sender.opened = kept.log, kept.opened
+        for day in range(70, 91):
+            one_day(sender, FIRST + day * DAY)
+        return sender.mails
+    return mails
+
+
+def end() -> date:
+    return made_of(honest().mails)
+
+
+def at(day: int, hour: int) -> datetime:
+    one = FIRST + day * DAY
+    return datetime(one.year, one.month, one.day, hour, tzinfo=UTC)
+
+
+@lru_cache(400)
+def cached(raw: bytes) -> tuple[verify.Mail, ...]:
+    return tuple(verify.mails_in(hashlib.sha256(raw).hexdigest()[:8], raw))
+
+
+def fresh(raw: bytes, name: str) -> list[verify.Mail]:
+    return verify.mails_in(name, raw) or [
+        verify.Mail(name, answer=verify.Answer(verify.UNKNOWN, "its evidence is missing"))
+    ]
+
+
+def parsed(mails: Sequence[bytes]) -> list[verify.Mail]:
+    return [replace(mail, answer=mail.answer) for raw in mails for mail in cached(raw)]
+
+
+def judged(mails: Sequence[bytes], today: date, *keys: str) -> tuple[verify.Answer, list[str], list[verify.Mail]]:
+    found = sorted(parsed(mails), key=lambda mail: mail.note.minute if mail.note else 0)
+    overall, remarks = verify.judge(found, keys, today)
+    return overall, remarks, found
+
+
+def made_of(mails: Sequence[bytes]) -> date:
+    notes = [mail.note for mail in parsed(mails) if mail.note]
+    return datetime.fromtimestamp(max(note.minute for note in notes) * 60, UTC).date()
+
+
+def saved(folder: Path, mails: Sequence[bytes]) -> Path:
+    folder.mkdir(exist_ok=True)
+    for number, raw in enumerate(mails, 1):
+        (folder / f"{number:03}.eml").write_bytes(raw)
+    return folder
+
+
+def duplicate(mails: list[bytes], place: int) -> None:
+    """Delivered once more, a day later or more."""
+    old = mails[place % len(mails)]
+    later = made_of([old]) + (3 + place % 5) * DAY
+    mails.append(
+        re.sub(rb";[^;]*?\r\n(?=Received)", f"; {later:%a, %d %b %Y} 08:00:00 +0000\r\n".encode(), old, count=1)
+    )
+
+
+def changed_mail(raw: bytes, chance: Random) -> bytes:
+    """Bytes flipped, cut out, put in or doubled: in the headers that count, the text, or the attachment."""
+    areas = [(0, raw.index(b"\r\nReceived")), (raw.index(b"\r\n\r\nMail"), raw.index(b"This seal") + 45)]
+    areas += [(raw.index(b"\r\n\r\n", raw.index(b"evidence.txt")) + 4, len(raw) - 60)] * 3
+    begin, end = chance.choice(areas)
+    for _ in range(chance.choice((1, 1, 1, 2, 5))):
+        spot, length = chance.randrange(begin, end), chance.choice((1, 1, 4, 30))
+        piece = chance.choice((b"", chance.randbytes(length), raw[spot : spot + length] * 2, b"A", b"\r\n", b"\x00"))
+        raw = raw[:spot] + piece + raw[spot + chance.choice((0, 1, length)) :]
+    return raw
+
+
+def alike(mails: Sequence[verify.Mail], others: Sequence[verify.Mail]) -> bool:
+    """True if they say the same: text, evidence, and a time of receipt that fits as well."""
+    told, wanted = ([(each.parts, [sign.rstrip() for sign in each.signs]) for each in both] for both in (mails, others))
+    return told == wanted and abs((mails[0].received or 0) - (others[0].received or 0)) < 15
+
+
+def evidence_of(raw: bytes) -> bytes:
+    return cached(raw)[0].signs[0]
+
+
+def with_evidence(raw: bytes, text: bytes) -> bytes:
+    """The mail with another attachment, in hexadecimal so that any bytes arrive as they are."""
+    encoded = b"".join(b"=%02X" % byte + (b"=\r\n" if at % 20 == 19 else b"") for at, byte in enumerate(text))
+    begin = raw.index(b"Content-Transfer-Encoding: base64")
+    body, close = raw.index(b"\r\n\r\n", begin) + 4, raw.rindex(b"\r\n--")
+    header = raw[begin:body].replace(b"base64", b"quoted-printable")
+    return raw[:begin] + header + encoded + raw[close:]
+
+
+def mail_with_head(size: int, root: bytes) -> verify.Mail:
+    note = verify.Note("", "", [], "", size, evidence._b64(root), number=size)
+    return verify.Mail("", note=note)
+
+
+def hashed(leaves: Sequence[str]) -> Iterator[bytes]:
+    return (merkle.leaf_hash(bytes.fromhex(leaf)) for leaf in leaves)
+
+
+def numbered(leaves: Sequence[str]) -> list[str]:
+    return [f"{number} {leaf}" for number, leaf in enumerate(leaves)]
