@@ -31,6 +31,7 @@ from blockerd.model import Decision, kind_of
 from blockerd.policy.decide import Policy
 from blockerd.policy.name import from_text, site_of, to_text
 from blockerd.process import Lifeline, alive_file, boot_id, raise_descriptor_limit, run_folder, spool_folder
+from blockerd.report.signs import Sign, What, is_hole
 from blockerd.settings import ConfigError, Settings
 
 log = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class DnsProcess:
         self._resolver: Resolver | None = None
         self._alive = AliveMark(alive_file(settings, "dns"))
         self._run = (self._alive.previous.run if self._alive.previous else 0) + 1
+        self._last: Sign | None = None
         self._ticks = 0
         self._status = b""
 
@@ -94,7 +96,7 @@ class DnsProcess:
         self._resolver = Resolver(pairs, self._writer, _upstreams(self._settings, loop), loop, self._clients)
         lifeline.say("bound")
         self._sign("start", mark=_told(self._alive.previous))
-        self._alive.mark(*self._moment())
+        self._mark(What.START)
         ticking = loop.create_task(self._tick_for_ever(lifeline))
         told = loop.create_task(end.wait())
         await asyncio.wait((ticking, told), return_when=asyncio.FIRST_COMPLETED)
@@ -132,13 +134,28 @@ class DnsProcess:
         if self._ticks % _ALIVE_EVERY == 0:
             self._sign("alive")
         if self._ticks % _MARK_EVERY == 0:
-            self._alive.mark(*self._moment(), tuple(asdict(self._engine.counters).values())[:COUNTERS])
+            self._mark(What.MARK)
         if lost := self._writer.take_lost():
             self._lost(lost)
 
     def _moment(self) -> tuple[int, int, int, str, int]:
         """Now by every clock (µs), the boot and the number of this run, as alive marks keep it."""
         return clock.now_us(), clock.boottime_us(), clock.monotonic_us(), boot_id(), self._run
+
+    def _mark(self, what: What) -> None:
+        """Marks in the file that this process is alive; a hole since the last mark (sleep, a clock that was set, a
+        process that stood still) is told to the record, so that it is placed to half a minute."""
+        at, boottime, monotonic, boot, run = self._moment()
+        sign = Sign(at, boot, run, boottime, monotonic, what)
+        if self._last and is_hole(self._last, sign):
+            for kind, one in ((What.MARK, self._last), (What.AGAIN, sign)):
+                self._writer.event({
+                    "kind": kind, "process": "dns", "at": one.wall_us, "boot": one.boot, "run": one.run,
+                    "boottime": one.boottime_us, "monotonic": one.monotonic_us,
+                })  # fmt: skip
+        self._last = sign
+        counters = tuple(asdict(self._engine.counters).values())[:COUNTERS] if self._engine else ()
+        self._alive.mark(at, boottime, monotonic, boot, run, counters)
 
     def _sign(self, state: str, **more: object) -> None:
         """A sign of life in the spool."""

@@ -253,7 +253,8 @@ class Kept:
         async with asyncio.timeout(OPEN_SECONDS):
             link = await self._dial()
         link.ended = lambda: self._links.discard(link)
-        self._links.add(link)
+        if link.usable:  # else it is over already, and nobody will say so again
+            self._links.add(link)
         self._link = link
         return link
 

@@ -106,7 +106,7 @@ HOMES = {
 # one is asked of the sources instead.)
 NOT_IN_DNS = {
     *("apsw", "apscheduler", "mitmproxy", "sqlite3"),
-    *("aiohttp", "http.client", "httpx", "httpx2", "jinja2", "requests", "urllib.request"),
+    *("aiohttp", "h2", "http.client", "httpx", "httpx2", "jinja2", "requests", "urllib.request"),
 }
 
 SOURCES = {path: module_name(path) for path in python_files("blockerd")}
