@@ -5,6 +5,7 @@ Only the chain of the question is kept (its name, the targets of its CNAMEs); an
 4.1.4, RFC 9267); TTLs over 2^31-1 count as 0 (RFC 2181 section 8) and are capped at a day (RFC 8767 section 4).
 """
 
+import struct
 from typing import NamedTuple
 
 from blockerd.dns import svcb
@@ -19,6 +20,7 @@ MAX_CHAIN = 16
 
 _A, _NS, _CNAME, _SOA, _AAAA, _DNAME, _OPT, _RRSIG, _SVCB, _HTTPS = 1, 2, 5, 6, 28, 39, 41, 46, 64, 65
 _WIDTH = {_A: 4, _AAAA: 16}
+_COUNTS, _FIXED = struct.Struct(">HHH"), struct.Struct(">HHIH")
 
 
 class Malformed(Exception):
@@ -54,6 +56,7 @@ class Scan(NamedTuple):
 class _Record(NamedTuple):
     owner: bytes
     type: int
+    rclass: int
     ttl_at: int
     ttl: int
     rdata_at: int
@@ -92,35 +95,41 @@ def scan_for(packet: bytes, name: bytes, qtype: int) -> Scan:
     """As `scan`, for a question of `name` (canonical) and `qtype`."""
     try:
         return _scan(packet, name, qtype)
-    except (IndexError, ValueError):
+    except (IndexError, ValueError, struct.error):
         raise Malformed("cut short") from None
 
 
 def _scan(packet: bytes, name: bytes, qtype: int) -> Scan:
-    answers, authorities, rest = (int.from_bytes(packet[at : at + 2], "big") for at in (6, 8, 10))
+    answers, authorities, rest = _COUNTS.unpack_from(packet, 6)
     if answers + authorities > MAX_RECORDS:
         raise Unusable("too many records")
     at = 16 + len(name)
     records = []
     for _ in range(answers + authorities):
         record = _record(packet, at, name)
-        if packet[record.ttl_at - 2 : record.ttl_at] != b"\x00\x01":
+        if record.rclass != 1:
             raise Malformed("a record of another class")
         records.append(record)
         at = record.end
     rcode = packet[3] & 0x0F | _upper_rcode(packet, at, rest, name)
-    chain = _chain(packet, records[:answers], name)
-    foreign = any(not _belongs(record, chain) for record in records[:answers])
-    foreign = foreign or any(not _speaks_for(record, chain) for record in records[answers:])
-    ttl = _keep(packet, rcode, records[:answers], records[answers:], chain, qtype)
+    told, authority = records[:answers], records[answers:]
+    chain = _chain(packet, told, name)
+    foreign = False
+    for record in told:
+        foreign = foreign or not _belongs(record, chain)
+    for record in authority:
+        foreign = foreign or not _speaks_for(record, chain)
+    ttl = _keep(packet, rcode, told, authority, chain, qtype)
     ttls = tuple((r.ttl_at, min(r.ttl, ttl) if ttl and r.type == _SOA else r.ttl) for r in records)
-    services, private, ech = _led_to(packet, records[:answers])
+    services, private, ech = _led_to(packet, told)
     targets = (*chain[1:], *services)
     return Scan(rcode, bool(packet[3] & 0x20), answers, authorities, at, ttls, ttl, targets, foreign, private, ech)
 
 
 def _upper_rcode(packet: bytes, at: int, count: int, name: bytes) -> int:
     """The upper eight bits of the rcode, which an OPT record among the `count` additional ones has."""
+    if count == 1 and packet[at : at + 3] == b"\x00\x00\x29" and at + 11 + _u16(packet, at + 9) <= len(packet):
+        return packet[at + 5] << 4
     for _ in range(count):
         record = _record(packet, at, name)
         if record.type == _OPT:
@@ -134,15 +143,13 @@ def _record(packet: bytes, at: int, name: bytes) -> _Record:
         owner, at = name, at + 2
     else:
         owner, at = read_name(packet, at)
-    head = packet[at : at + 10]
-    if len(head) != 10:
-        raise Malformed("cut short")
-    ttl = int.from_bytes(head[4:8], "big")
-    end = at + 10 + int.from_bytes(head[8:10], "big")
+    rtype, rclass, ttl, length = _FIXED.unpack_from(packet, at)
+    end = at + 10 + length
     if end > len(packet):
         raise Malformed("cut short")
-    ttl = 0 if ttl > 0x7FFFFFFF else min(ttl, MAX_TTL)
-    return _Record(owner, int.from_bytes(head[:2], "big"), at + 4, ttl, at + 10, end)
+    if ttl > MAX_TTL:
+        ttl = MAX_TTL if ttl <= 0x7FFFFFFF else 0
+    return _Record(owner, rtype, rclass, at + 4, ttl, at + 10, end)
 
 
 def read_name(packet: bytes, at: int) -> tuple[bytes, int]:
@@ -169,6 +176,10 @@ def read_name(packet: bytes, at: int) -> tuple[bytes, int]:
         labels.append(packet[at : at + length + 1].lower())
         at += length + 1
     return b"".join(labels) + b"\x00", after or at + 1
+
+
+def _u16(packet: bytes, at: int) -> int:
+    return packet[at] << 8 | packet[at + 1]
 
 
 def _chain(packet: bytes, answers: list[_Record], name: bytes) -> list[bytes]:

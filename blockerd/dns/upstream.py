@@ -60,7 +60,8 @@ class Upstreams:
             done(b"", None)
             return
         self.pending += 1
-        _Asking(self, Exchange(query, servers, self.loop.time(), self.chance), done).go_on()
+        now = self.loop.time()
+        _Asking(self, Exchange(query, servers, now, self.chance), done).go_on(now)
 
     def servers_for(self, query: bytes) -> list[Server]:
         """Those of the longest local zone that the name in `query` falls under, else the upstreams."""
@@ -107,10 +108,9 @@ class _Asking:
         self._tasks: list[asyncio.Task[None]] = []
         self._try: Try | None = None
 
-    def go_on(self) -> None:
-        """Makes the next try that can be made; ends when there is none."""
-        loop = self._owner.loop
-        while attempt := self._exchange.next(loop.time()):
+    def go_on(self, now: float) -> None:
+        """Makes the next try that can be made at `now`; ends when there is none."""
+        while attempt := self._exchange.next(now):
             if attempt.stream:
                 self._try = attempt
                 self._connect(attempt)
@@ -119,7 +119,7 @@ class _Asking:
                 self._try = attempt
                 self._owner.deadlines.at(attempt.until, partial(self._late, attempt))
                 return
-            self._exchange.failed(attempt, loop.time(), refused=True)
+            self._exchange.failed(attempt, now, refused=True)
         self._end(self._exchange.reply if self._try else b"")
 
     def _send(self, attempt: Try) -> bool:
@@ -154,23 +154,26 @@ class _Asking:
 
     def _judge(self, attempt: Try, packet: bytes) -> bool:
         """False where `packet` is passed over."""
-        step = self._exchange.arrived(attempt, packet, self._owner.loop.time())
+        now = self._owner.loop.time()
+        step = self._exchange.arrived(attempt, packet, now)
         if step is Step.ANSWER:
             self._end(self._exchange.reply)
         elif step is Step.AGAIN:
-            self.go_on()
+            self.go_on(now)
         return step is not Step.WAIT
 
     def _gone(self, attempt: Try) -> None:
-        self._exchange.failed(attempt, self._owner.loop.time(), refused=True)
+        now = self._owner.loop.time()
+        self._exchange.failed(attempt, now, refused=True)
         if attempt is self._try:
-            self.go_on()
+            self.go_on(now)
 
     def _late(self, attempt: Try) -> None:
         """The time of `attempt` is over; nothing is to do where the question is answered or already asked again."""
         if self._done and attempt is self._try:
-            self._exchange.failed(attempt, self._owner.loop.time())
-            self.go_on()
+            now = self._owner.loop.time()
+            self._exchange.failed(attempt, now)
+            self.go_on(now)
 
     def _connect(self, attempt: Try) -> None:
         task = self._owner.loop.create_task(self._stream(attempt))
@@ -192,9 +195,10 @@ class _Asking:
         if not self._done:
             return
         if packet is None or not self._judge(attempt, packet):
-            self._exchange.failed(attempt, self._owner.loop.time())
+            now = self._owner.loop.time()
+            self._exchange.failed(attempt, now)
             if attempt is self._try:
-                self.go_on()
+                self.go_on(now)
 
     def _end(self, packet: bytes | None) -> None:
         done, self._done = self._done, None

@@ -136,6 +136,8 @@ class Schedules:
 
     def next_change(self, at: float) -> float | None:
         """The first time after `at` at which any category begins or ends to block; None if none ever does."""
+        if not self.weeks:
+            return None
         return min((time for name in self.weeks if (time := self.until(name, at)) is not None), default=None)
 
     def _step(self, week: _Week, now: int) -> int:
