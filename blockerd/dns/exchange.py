@@ -125,18 +125,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_chance",
-        "_detours",
-        "_end_by",
-        "_name",
-        "_qtype",
-        "_query",
-        "_refused",
-        "_servers",
-        "_turn",
-        "_waits",
-        "reply",
-        "scan",
+        *("_chance", "_detours", "_end_by", "_miscased", "_name", "_qtype", "_query", "_refused", "_servers", "_turn"),
+        *("_waits", "reply", "scan"),
     )
 
     def __init__(self, query: bytes, servers: Sequence[Server], now: float, chance: Chance) -> None:
@@ -150,6 +140,7 @@ class Exchange:
         self._turn = 0
         self._detours: list[tuple[Server, bool, bool]] = []
         self._refused: list[Server] = []
+        self._miscased = False
         self.reply: bytes | None = None
         self.scan: Scan | None = None
 
@@ -227,6 +218,9 @@ class Exchange:
         if not matches_but_case(packet, attempt.packet):
             return Step.WAIT
         if not attempt.stream:
+            if self._miscased:
+                return Step.WAIT
+            self._miscased = True
             server.miscased += 1
             return self._detour(server, stream=True, edns=attempt.edns)
         server.good(now - attempt.asked)

@@ -68,11 +68,7 @@ class Deadlines:
         """Calls `call` at `when`, or a moment later."""
         self._count += 1
         heappush(self._heap, (when, self._count, call))
-        if self._timer is None:
-            self._timer = self._loop.call_at(when, self._due)
-        elif when < self._timer.when():
-            self._timer.cancel()
-            self._timer = self._loop.call_at(when, self._due)
+        self._arm(when)
 
     def end(self) -> None:
         """Calls nobody any more."""
@@ -87,5 +83,13 @@ class Deadlines:
         heap = self._heap
         while heap and heap[0][0] <= now:
             heappop(heap)[2]()
-        if heap and self._timer is None:
-            self._timer = self._loop.call_at(heap[0][0], self._due)
+        if heap:
+            self._arm(heap[0][0])
+
+    def _arm(self, when: float) -> None:
+        """Has the loop call at `when`, unless it will before: one called may have set a later time in the meantime."""
+        if self._timer and self._timer.when() <= when:
+            return
+        if self._timer:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(when, self._due)

@@ -164,8 +164,8 @@ def read_name(packet: bytes, at: int) -> tuple[bytes, int]:
         if length >= 0xC0:
             after = after or at + 2
             at = (length & 0x3F) << 8 | packet[at + 1]
-            if at >= limit:
-                raise Malformed("pointer forwards")
+            if at >= limit or at < 12:
+                raise Malformed("pointer forwards or into the header")
             limit = at
             continue
         if length > 63:

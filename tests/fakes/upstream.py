@@ -96,7 +96,10 @@ class StubUpstream:
         data = bytearray()
 
         def read(_: socket.socket) -> None:
-            got = connection.recv(65535)
+            try:
+                got = connection.recv(65535)
+            except ConnectionResetError:
+                got = b""
             data.extend(got)
             if not got:
                 selector.unregister(connection)
