@@ -16,12 +16,15 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run demo test test-all check format bench soak lock clean
+.PHONY: help setup setup-agent run demo test test-all check format bench soak lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(COMPLETE) blockerd.toml  ## everything into .venv, and blockerd.toml from the example where missing
+
+setup-agent: $(COMPLETE)  ## also what `blockerd agent` needs (libxcb1-dev and a C compiler)
+	@$(PIP) install --require-hashes -r locks/agent.txt
 
 run: $(RUNNABLE) blockerd.toml  ## set up what is missing and start the daemon in the foreground (127.0.0.1:5335)
 	@exec $(BIN)/blockerd run

@@ -12,24 +12,24 @@ import signal
 import socket
 import struct
 import sys
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from blockerd import clock
 from blockerd.binding.submit import changes_between, record
+from blockerd.control_journal import Keeper
+from blockerd.control_life import Life
+from blockerd.control_news import list_news
 from blockerd.jobs import Ticks, in_seconds
 from blockerd.journal import spool
-from blockerd.journal.append import Journal
+from blockerd.journal.append import size_of
 from blockerd.journal.schema import JournalError
 from blockerd.lists.added import merged
 from blockerd.lists.edit import go_live
-from blockerd.lists.snapshot import SnapshotError, open_table, read_pointer
 from blockerd.lists.watch import ListWatch, Touched, accept, hand_edits
-from blockerd.policy.match import Table
 from blockerd.process import Lifeline, boot_id, run_folder, running_pid, spool_folder
+from blockerd.screentime.desk import Desk
 from blockerd.settings import ConfigError, Settings
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,9 @@ DRAIN_EVERY = 0.5
 WATCH_EVERY = 0.5
 UPDATE_FIRST, UPDATE_EVERY = 90.0, 1800.0
 """Seconds after the start, and between two looks, at which lists whose time has come are fetched."""
+
+PRUNE_FIRST, PRUNE_EVERY = 600.0, 3600.0
+"""Seconds after the start, and between two looks, at which what is past its time is forgotten, once a day."""
 
 LAST_DRAIN = 1.0
 """Seconds that a process told to end may go on storing; what is left waits in the spool for the next start."""
@@ -53,12 +56,14 @@ class ControlProcess:
         self._reload = reload
         self._folder = spool_folder(settings)
         self._writer = spool.Writer(self._folder, "control", clock.now_us, clock.monotonic)
-        self._tables: dict[str, Table] = {}
-        self._journal: Journal | None = None
-        self._trouble = ""
-        self._draining = threading.Lock()
-        self._end_at = float("inf")
+        self.keeper = Keeper(settings, self._folder)
+        self.life = Life(settings, self._record)
+        self.keep_from: Callable[[], int | None] = lambda: None
+        """From when on (Unix µs) nothing is forgotten because a report still waits for it."""
+        self._desk = Desk(self._record)
+        self.keeper.stored = self._desk.tell
         self._hup = asyncio.Event()
+        self._why = "told to"
 
     async def run(self, lifeline: Lifeline) -> None:
         """Serves until SIGTERM, SIGINT or the supervisor's death."""
@@ -67,78 +72,68 @@ class ControlProcess:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, end.set)
         loop.add_signal_handler(signal.SIGHUP, self._hup.set)
-        lifeline.watch(loop, end.set)
+        lifeline.watch(loop, lambda: self._orphaned(end))
+        self.life.start()
         server = await self._listen()
         lifeline.say("ready")
-        ticks = Ticks()
-        ticks.every(UPDATE_EVERY, self._update_lists, first=in_seconds(clock.utc(clock.now()), UPDATE_FIRST))
-        ticks.start()
+        ticks = self._ticks()
         async with asyncio.TaskGroup() as tasks:
-            work = [tasks.create_task(self._drain_for_ever()), tasks.create_task(self._watch_for_ever())]
+            work = [tasks.create_task(each) for each in (self._drain_for_ever(), self._watch_for_ever())]
             await end.wait()
             ticks.stop()
-            self._end_at = clock.monotonic() + LAST_DRAIN
+            self.keeper.end_at = clock.monotonic() + LAST_DRAIN
             for task in work:
                 task.cancel()
         if server:
             server.close()
         (run_folder(self._settings) / "control.sock").unlink(missing_ok=True)
-        await asyncio.to_thread(self._drain)
+        self.life.stop(self._why)
+        await self._drain()
         self._writer.close()
-        if self._journal:
-            self._journal.close()
+        self.keeper.close()
+
+    def _orphaned(self, end: asyncio.Event) -> None:
+        self._why = "supervisor gone"
+        end.set()
+
+    def _ticks(self) -> Ticks:
+        """What is done by the clock."""
+        ticks, now = Ticks(), clock.utc(clock.now())
+        ticks.every(UPDATE_EVERY, self._update_lists, first=in_seconds(now, UPDATE_FIRST))
+        ticks.every(PRUNE_EVERY, self._prune, first=in_seconds(now, PRUNE_FIRST))
+        ticks.start()
+        return ticks
+
+    def _record(self, event: dict[str, Any]) -> None:
+        """Puts an event into the spool, from where it reaches the log."""
+        self._writer.event(event)
 
     async def _drain_for_ever(self) -> None:
         while True:
-            await asyncio.to_thread(self._drain)
+            self.life.look(self._writer)
+            await self._drain()
             await asyncio.sleep(DRAIN_EVERY)
 
-    def _drain(self) -> None:
-        """Moves what is in the spool into the journal; trouble is told once and the spool keeps everything.
+    async def _drain(self) -> None:
+        for event in await asyncio.to_thread(self.keeper.drain):
+            self._record(event)
 
-        Cancelling the task does not stop its thread, so the last drain waits here for the one under way.
-        """
-        with self._draining:
-            self._store()
-
-    def _store(self) -> None:
-        def late() -> bool:
-            return clock.monotonic() > self._end_at
-
+    async def _prune(self) -> None:
+        """Forgets what is past its time, once a day; where that cannot be done now, an hour later."""
+        if not self.life.time_to_prune():
+            return
         try:
-            if self._journal is None:
-                self._journal = Journal(self._settings.state.dir / "journal.sqlite", clock.now_us)
-            level = spool.Level(self._settings.privacy.level)
-            trouble = self._journal.drain(self._folder, level=level, confirm=self._confirm, stop=late).message
+            await asyncio.to_thread(self.keeper.prune, self.keep_from())
         except (OSError, JournalError) as error:
-            trouble = str(error)
-        if trouble != self._trouble:
-            self._trouble = trouble
-            if trouble:
-                log.warning("journal: %s; what happened stays in the spool", trouble)
-
-    def _confirm(self, attempts: Sequence[spool.RawAttempt]) -> list[bool]:
-        """Whether the hash match behind each attempt is one by full name too."""
-        table = self._table()
-        return [table is None or confirmed(table, attempt) for attempt in attempts]
-
-    def _table(self) -> Table | None:
-        """The live table, to look names up in."""
-        pointer = read_pointer(self._settings.state.dir)
-        if pointer is None:
-            return None
-        if pointer.snapshot not in self._tables:
-            try:
-                table = open_table(self._settings.state.dir / pointer.snapshot)
-            except SnapshotError:
-                return None
-            self._tables = {pointer.snapshot: table}
-        return self._tables[pointer.snapshot]
+            log.warning("journal: %s; what is past its time is removed later", error)
+        else:
+            self.life.pruned()
 
     async def _watch_for_ever(self) -> None:
         """Files edited by hand, and SIGHUP, take effect: recorded with their direction, then live."""
         watch = ListWatch(self._settings)
         self._record_hand_edits()
+        self._tell_of_lists()
         while True:
             told = await self._told()
             touched = watch.poll(clock.monotonic()) | (Touched.CONFIG | Touched.BUILD if told else Touched.NOTHING)
@@ -172,7 +167,7 @@ class ControlProcess:
         for change in changes_between(self._settings, fresh, at=clock.now_us(), by="user"):
             record(change, self._writer)
         dns = running_pid(self._settings, "dns") if tell_dns and fresh.dns != self._settings.dns else 0
-        self._settings = fresh
+        self._settings = self.keeper.settings = self.life.settings = fresh
         watch.renew(fresh)
         if dns:
             with suppress(ProcessLookupError, PermissionError):
@@ -199,12 +194,21 @@ class ControlProcess:
         """Builds the policy from the lists as they are now."""
         code = await self._command("lists", "build", "--json")
         log.info("lists build ended with %d", code)
+        self._tell_of_lists()
 
     async def _update_lists(self) -> None:
         """Fetches the lists whose time has come; what is due, and what to make of it, `lists update` decides."""
         if any(source.url and source.enabled for source in merged(self._settings).lists.source):
             code = await self._command("lists", "update", "--due", "--json")
             log.info("lists update ended with %d", code)
+            self._tell_of_lists()
+
+    def _tell_of_lists(self) -> None:
+        """Puts on record what became of fetched lists, whoever fetched them."""
+        try:
+            list_news(self._settings, self._record)
+        except OSError as error:
+            log.warning("lists: %s; what became of them is told again later", error)
 
     async def _command(self, *words: str) -> int:
         """Runs `blockerd WORDS` in a process of its own, so that its memory is given back; the exit code."""
@@ -234,42 +238,36 @@ class ControlProcess:
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One request a line, one answer a line, as JSON; callers of another user are not heard."""
         try:
-            if peer_uid(writer.get_extra_info("socket")) in (os.getuid(), 0):
+            uid = peer_uid(writer.get_extra_info("socket"))
+            if uid in (os.getuid(), 0):
                 async with asyncio.timeout(10):
                     line = await reader.readline()
-                writer.write(json.dumps(self._answer(line)).encode() + b"\n")
+                writer.write(json.dumps(await self._answer(line, uid)).encode() + b"\n")
                 await writer.drain()
         except (OSError, ValueError, TimeoutError, RecursionError):
             log.info("control socket: a request that could not be read")
         finally:
             writer.close()
 
-    def _answer(self, line: bytes) -> dict[str, Any]:
+    async def _answer(self, line: bytes, uid: int) -> dict[str, Any]:
         request = json.loads(line)
-        if not isinstance(request, dict) or request.get("do") != "status":
-            return {"error": 'unknown request; write {"do": "status"}'}
-        waiting = sum(size_of(path) for path in Path(self._folder).glob("*.seg"))
-        return {"pid": os.getpid(), "trouble": self._trouble, "spool_bytes": waiting, "boot": boot_id()}
+        wanted = request.get("do") if isinstance(request, dict) else None
+        if wanted in ("heartbeats", "notices"):
+            titles = self._settings.agent.titles
+            return await self._desk.answer(request, uid, self.keeper.agents(), titles=titles) or {}
+        if wanted == "status":
+            waiting = sum(map(size_of, spool.segments(self._folder)))
+            return {"pid": os.getpid(), "trouble": self.keeper.trouble, "spool_bytes": waiting, "boot": boot_id()}
+        if wanted == "erase":
+            return await self._erase()
+        return {"error": 'unknown request; write {"do": "status"}'}
 
-
-def confirmed(table: Table, attempt: spool.RawAttempt) -> bool:
-    """True if a rule of the attempt's source really names the recorded name, a name above it or (where only the site
-    is kept) one below it. Decides by full names, never by hash."""
-    if attempt.name == b"\x00":
-        return True
-    if any(table.sources[hit.combo.source].id == attempt.source for hit in table.hits(attempt.name)):
-        return True
-    if attempt.slot >= len(table.slots) or not table.slots[attempt.slot]:
-        return False
-    return table.name_at(attempt.slot).endswith(attempt.name)
-
-
-def size_of(path: Path) -> int:
-    """Octets of a file; 0 where it has just been stored and deleted."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
+    async def _erase(self) -> dict[str, Any]:
+        try:
+            removed = await asyncio.to_thread(self.keeper.erase)
+        except (OSError, JournalError) as error:
+            return {"error": str(error)}
+        return {"removed": removed.kinds}
 
 
 def peer_uid(sock: socket.socket) -> int:

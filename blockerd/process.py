@@ -15,7 +15,7 @@ from pathlib import Path
 
 from blockerd.settings import Settings
 
-ENV_LIFE, ENV_WORDS = "BLOCKERD_LIFELINE", "BLOCKERD_WORDS"
+ENV_LIFE, ENV_WORDS, ENV_ENDED = "BLOCKERD_LIFELINE", "BLOCKERD_WORDS", "BLOCKERD_ENDED"
 
 
 class AlreadyRunning(Exception):

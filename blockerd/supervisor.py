@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from blockerd import clock
-from blockerd.process import ENV_LIFE, ENV_WORDS
+from blockerd.process import ENV_ENDED, ENV_LIFE, ENV_WORDS
 
 NAMES = ("dns", "control")
 """Started in this order: the resolver first, so that a port that is taken ends everything before it began."""
@@ -91,6 +91,8 @@ class Supervisor:
         read, write = os.pipe()
         os.set_blocking(read, False)
         environment = {**os.environ, ENV_LIFE: str(self._life_read), ENV_WORDS: str(write)}
+        if child.process and child.process.returncode is not None:
+            environment[ENV_ENDED] = str(child.process.returncode)
         command = [sys.executable, "-m", "blockerd", child.name, *self._arguments]
         child.process = subprocess.Popen(
             command, env=environment, pass_fds=(self._life_read, write), stdin=subprocess.DEVNULL

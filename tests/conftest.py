@@ -14,6 +14,16 @@ import hypothesis
 import pytest
 
 NOT_RUN = "not run here: "
+ONCE = (
+    "trials/",
+    "scenarios/",
+    "screentime/",
+    "e2e/test_screentime.py",
+    "e2e/test_home.py",
+    "report/test_verify_page.py",
+)
+"""Tests that tell nothing new on another Python: real browsers and screens, much traffic, pure scenarios."""
+
 CI = os.environ.get("CI") == "true"
 
 hypothesis.settings.register_profile("local", deadline=None)
@@ -50,6 +60,13 @@ def free_port() -> int:
                 continue
             return port
     pytest.fail("no port on 127.0.0.1 is free for both UDP and TCP")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if any(f"tests/{part}" in item.path.as_posix() for part in ONCE):
+            item.add_marker(pytest.mark.once)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

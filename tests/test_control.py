@@ -4,19 +4,28 @@ import asyncio
 import json
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from blockerd import clock
-from blockerd.control import ControlProcess, confirmed, peer_uid, size_of
+from blockerd.control import ControlProcess, peer_uid
+from blockerd.control_journal import confirmed
+from blockerd.control_life import dns_counters, shutting_down
+from blockerd.control_news import list_news
 from blockerd.journal import spool
+from blockerd.journal.append import size_of
+from blockerd.journal.log import open_log
 from blockerd.journal.spool import RawAttempt, Writer
+from blockerd.lists.fetch_record import Meta, save
 from blockerd.lists.formats import parse
 from blockerd.lists.guard import protected
 from blockerd.lists.snapshot import table_of
 from blockerd.lists.sources import ListSource
 from blockerd.lists.table import TableBuilder
+from blockerd.lists.verdict import Held
 from blockerd.policy.match import Table
 from blockerd.policy.name import from_text
 from blockerd.settings import load
@@ -28,10 +37,22 @@ from tests.e2e.stub import Stub
 def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Install]:
     install = Install(tmp_path_factory.mktemp("control"), 9)
     install.start("control")
-    wait_until((install.var / "run" / "control.sock").exists, said=install.said)
+    up(install)
     yield install
     install.end()
     assert "Traceback" not in install.said()
+
+
+def up(install: Install) -> None:
+    """Waits until control answers."""
+
+    def answers() -> bool:
+        try:
+            return bool(_tell(install, b'{"do": "status"}\n'))
+        except OSError:
+            return False
+
+    wait_until(answers, said=install.said)
 
 
 def _tell(install: Install, line: bytes) -> bytes:
@@ -113,7 +134,7 @@ def test_a_journal_of_a_newer_version_is_trouble_and_the_spool_keeps_all(tmp_pat
     db.close()
     try:
         install.start("control")
-        wait_until((install.var / "run" / "control.sock").exists, said=install.said)
+        up(install)
         wait_until(lambda: json.loads(_tell(install, b'{"do": "status"}\n'))["trouble"], 5)
         assert install.pid("control")
         assert "Traceback" not in install.said()
@@ -177,6 +198,114 @@ def test_lists_with_an_address_are_fetched_by_the_clock_and_trouble_is_on_record
     record = json.loads((install.var / "lists" / "far.json").read_text())
     assert record["failures"] == 1
     assert record["problem"]
+
+
+def entries(install: Install) -> list[dict[str, Any]]:
+    """Everything in the log but attempts, in order of leaves."""
+    with open_log(install.var / "journal.sqlite") as log:
+        assert log
+        return [json.loads(opening.event) for opening in log.openings() if opening.kind != "attempt"]
+
+
+def test_starts_stops_and_unclean_ends_are_entries_of_the_log(tmp_path: Path):
+    install = Install(tmp_path, 9)
+    sock = install.var / "run" / "control.sock"
+    try:
+        first = install.start("control")
+        up(install)
+        first.terminate()
+        first.wait(10)
+        second = install.start("control")
+        up(install)
+        second.kill()
+        second.wait(10)
+        sock.unlink()
+        third = install.start("control")
+        up(install)
+        third.terminate()
+        third.wait(10)
+    finally:
+        install.end()
+    told = [(entry["kind"], entry.get("run"), entry.get("why", "")) for entry in entries(install)]
+    assert told == [
+        ("start", 1, ""), ("beat", 1, ""), ("stop", 1, "told to"), ("start", 2, ""), ("beat", 2, ""),
+        ("unclean", 2, "crash or kill"), ("start", 3, ""), ("beat", 3, ""), ("stop", 3, "told to"),
+    ]  # fmt: skip
+    assert "Traceback" not in install.said()
+
+
+def test_erasing_is_asked_of_control_while_it_runs(tmp_path: Path):
+    install = Install(tmp_path, 9)
+    try:
+        install.start("control")
+        up(install)
+        spelled_out(install, "listed.test")
+        told = json.loads(_tell(install, b'{"do": "erase"}\n'))
+        assert told == {"removed": {"attempt": 1}}
+        assert install.log() == []
+        files = [path.read_bytes() for path in install.var.rglob("*") if path.is_file()]
+        assert not any(b"listed.test" in data for data in files)
+    finally:
+        install.end()
+    assert [entry["why"] for entry in entries(install) if entry["kind"] == "prune"] == ["erase"]
+
+
+def spelled_out(install: Install, site: str):
+    """An attempt in the spool, as the proxy writes it."""
+    writer = Writer(install.var / "spool", "proxy", clock.now_us, clock.monotonic)
+    writer.event({
+        "kind": "attempt", "time": clock.now_us(), "name": "", "site": site, "qtype": 1, "category": "adult",
+        "source": "mine", "list": "mine", "action": "NXDOMAIN", "channel": "proxy", "client": "127.0.0.1",
+        "user": "", "attempt": "attempt",
+    })  # fmt: skip
+    writer.close()
+
+
+def test_what_became_of_a_list_is_told_once(tmp_path: Path):
+    install = Install(tmp_path, 9)
+    install.configure('[[lists.source]]\nid = "far"\ncategory = "adult"\nurl = "https://lists.example/far"\n')
+    settings = load(install.file, {}, tmp_path)
+    said: list[dict[str, Any]] = []
+
+    def news(meta: Meta):
+        said.clear()
+        save(settings, "far", meta)
+        for _ in range(2):
+            list_news(settings, said.append)
+        return [(event["kind"], event.get("reason", "")) for event in said]
+
+    got = Meta(url="u", sha256="aa", names=5, added=2, removed=1)
+    assert news(got) == [("list-updated", "")]
+    assert (said[0]["names"], said[0]["added"], said[0]["digest"]) == (5, 2, "aa")
+    assert news(replace(got, held=Held("bb", 1, 0.0, "shrank"))) == [("list-rejected", "shrank")]
+    assert news(replace(got, held=Held("bb", 1, 0.0, "shrank"), problem="shrank")) == []
+    assert news(replace(got, problem="out of reach")) == [("list-rejected", "out of reach")]
+    assert news(got) == []
+    assert news(replace(got, sha256="cc")) == [("list-updated", "")]
+
+
+def test_what_cannot_be_read_of_what_was_told_is_told_again(tmp_path: Path):
+    install = Install(tmp_path, 9)
+    install.configure('[[lists.source]]\nid = "far"\ncategory = "adult"\nurl = "https://lists.example/far"\n')
+    settings = load(install.file, {}, tmp_path)
+    save(settings, "far", Meta(url="u", sha256="aa"))
+    said: list[dict[str, Any]] = []
+    for broken in ("[]", "{", '{"far": 5}', '{"far": {"other": "x"}}'):
+        (install.var / "lists" / "told.json").write_text(broken)
+        list_news(settings, said.append)
+    assert len(said) == 4
+
+
+def test_a_machine_without_a_service_manager_is_not_shutting_down(tmp_path: Path):
+    assert not shutting_down(tmp_path / "none")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"counters": 5}', '{"counters": {"queries": "x"}}'])
+def test_what_dns_does_not_count_is_not_told(tmp_path: Path, text: str):
+    (tmp_path / "dns.json").write_text(text)
+    assert dns_counters(tmp_path / "dns.json") == {}
+    (tmp_path / "dns.json").write_text('{"counters": {"queries": 7, "rate": 1.5}}')
+    assert dns_counters(tmp_path / "dns.json") == {"queries": 7}
 
 
 def test_without_such_a_list_nothing_is_started_by_the_clock(tmp_path: Path):

@@ -24,8 +24,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "edit": ("edit",),
     "status": ("status", "healthcheck", "version"),
     "log": ("log",),
+    "time": ("time",),
+    "agent": ("agent",),
     "report": ("report",),
     "demo": ("demo",),
+    "data": ("export", "backup", "import"),
 }
 """Module of `blockerd.cli` to the command words it registers, in the order of the help page."""
 

@@ -5,29 +5,39 @@ A disk that is full, a lock held by somebody else or a damaged file ends a drain
 is. Called by `control` alone, from one thread. Refuses a journal made by a newer blockerd.
 """
 
-import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 
+from blockerd.journal.continuity import breaks
 from blockerd.journal.decode import Chunk, meta_in, whole_records
+from blockerd.journal.entry import Lost, Repair
+from blockerd.journal.grow import add_entries, load, settle
 from blockerd.journal.intake import Confirm, Confirmed, Intake, Names, feed_all
 from blockerd.journal.lookup import Lookup
 from blockerd.journal.merge import Marks, Merger, Origin
-from blockerd.journal.outcome import Drained, DrainState, given_up
-from blockerd.journal.schema import open_writer
+from blockerd.journal.outcome import Drained, DrainState, explained, given_up, held_up
+from blockerd.journal.schema import JournalError, open_writer
 from blockerd.journal.spool import Level, Meta, segments
+from blockerd.journal.store import adopt, write
+from blockerd.screentime import store as screen_time
+
+T = TypeVar("T")
 
 BATCH = 20_000
 """Questions of one transaction, so that memory and the time to a commit stay bounded."""
 
+LONGEST_WAL = 48 * 1024 * 1024
+"""Octets of the write-ahead log at which storing stops while a reader holds on to an old state."""
+
 _QUIET_US = 10_000_000
+_SETTLE_US = 10_000_000
 _DONE_KEPT = 1000
 _PARTS = re.compile(r"^(?P<process>[a-z]+)-(?P<start>\d+)-(?P<n>\d+)\.seg$")
 
@@ -60,9 +70,12 @@ class Journal:
         self._clock_us = clock_us
         self._db: apsw.Connection | None = None
         self._origins: dict[Origin, int] | None = None
+        self._numbers: dict[int, Origin] = {}
+        self._settled_at = 0
         self._names = Names(Level.SITE)
         self._confirmed: Confirmed | None = None
         self._metas: dict[str, tuple[int, Meta | None]] = {}
+        self.agents: dict[str, int] = {}
         try:
             self._ready()
         except apsw.Error:
@@ -88,15 +101,67 @@ class Journal:
         total = Drained()
         try:
             db = self._ready()
-            for segment in _segments(spool, self._clock_us()):
-                while not stop() and (part := self._part(db, segment)) is not None:
+            began = self._clock_us()
+            for segment in _segments(spool, began):
+                while not stop():
+                    if self._held_up(db):
+                        return replace(total, state=DrainState.LOCKED, message=held_up(self.path))
+                    if (part := self._part(db, segment)) is None:
+                        break
                     total = total.plus(part)
+            if not 0 <= began - self._settled_at < _SETTLE_US:
+                self._settle(db, began, stop)
         except apsw.Error as error:
             given = given_up(self.path, total, error)
             if given.state == DrainState.DAMAGED:
                 self.close()  # a file that gave an I/O error is checked before it is written again
             return given
         return total
+
+    def _held_up(self, db: apsw.Connection) -> bool:
+        """True if a reader keeps the write-ahead log, which is long, from being used again: the spool waits better."""
+        if size_of(self.path.with_name(self.path.name + "-wal")) <= LONGEST_WAL:
+            return False
+        ((busy, frames, moved),) = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        return bool(busy) or frames != moved
+
+    def _settle(self, db: apsw.Connection, began: int, stop: Callable[[], bool]) -> None:
+        """Gives attempts that were closed when the drain began their leaves; everything asked before is stored now."""
+        while not stop() and not self._held_up(db):
+            with self._transaction(db):
+                if not settle(db, began):
+                    break
+        else:
+            return
+        self._settled_at = began
+
+    def within(self, work: Callable[[apsw.Connection], T], *, transaction: bool = True) -> T:
+        """What `work` gives for the writing connection, in a transaction of its own unless it must be outside of any.
+
+        Raises:
+            JournalError: the journal cannot be written now; nothing has changed.
+        """
+        try:
+            db = self._ready()
+            if not transaction:
+                return work(db)
+            with self._transaction(db):
+                return work(db)
+        except apsw.Error as error:
+            raise JournalError(explained(self.path, error)) from None
+        finally:
+            self._origins = None  # `work` may have changed any table
+
+    def query(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a statement that another part brings along, in the writer's own thread; none while it is closed.
+
+        Raises:
+            JournalError: it cannot be read now.
+        """
+        try:
+            return list(self._db.execute(sql, values)) if self._db else []
+        except apsw.Error as error:
+            raise JournalError(explained(self.path, error)) from None
 
     def close(self) -> None:
         """Closes the database; the next drain opens it again."""
@@ -107,20 +172,15 @@ class Journal:
     def _ready(self) -> apsw.Connection:
         if self._db is None:
             self._db, _ = open_writer(self.path, self._clock_us())
-            self._tell_of_damaged(self._db)
+            with self._transaction(self._db):
+                if not load(self._db).size:
+                    adopt(self._db)
+                add_entries(self._db, breaks(self._db, self.path, self._clock_us()))
         if self._origins is None:
             self._origins = Lookup(self._db).origins()
+            self._numbers = {number: origin for origin, number in self._origins.items()}
+            self.agents = screen_time.acknowledged(self._db.execute)
         return self._db
-
-    def _tell_of_damaged(self, db: apsw.Connection) -> None:
-        """A new journal begins with a notice for each damaged one kept beside it."""
-        if db.execute("SELECT 1 FROM events UNION ALL SELECT 1 FROM attempts LIMIT 1").fetchall():
-            return
-        kept = sorted(self.path.parent.glob(f"{self.path.stem}-damaged-*{self.path.suffix}"))
-        if kept:
-            with self._transaction(db):
-                for file in kept:
-                    self._notice(db, {"what": "damaged journal kept, new one begun", "file": file.name})
 
     def _part(self, db: apsw.Connection, segment: _Segment) -> Drained | None:
         """Stores the next records of `segment` in one transaction; None when there is nothing more to do for it."""
@@ -139,7 +199,10 @@ class Journal:
         with self._transaction(db):
             intake = self._store(db, segment, chunk, progress, finished)
             if torn:
-                self._notice(db, {"what": "torn end of a segment", "segment": segment.path.name, "bytes": torn})
+                said = f"{segment.path.name}: {torn} bytes"
+                add_entries(db, [Repair(self._clock_us(), "torn end of a segment", detail=said)])
+        if intake.screen:
+            self.agents = screen_time.acknowledged(db.execute)
         if finished:
             self._delete(segment)
         return Drained(questions=intake.questions, bad=intake.bad, torn=torn)
@@ -154,9 +217,11 @@ class Journal:
         intake = Intake(self._names, self._intern, merger, marks, self._confirmed)
         meta = self._meta(segment.path, progress.meta_at)
         meta, meta_at = feed_all(intake, chunk, meta, progress.meta_at, segment.process)
-        _write(db, intake)
+        write(db, intake, self._numbers.__getitem__)
+        screen_time.put(db.execute, intake.screen)
         if intake.bad:
-            self._notice(db, {"what": "records that could not be read", "segment": name, "count": intake.bad})
+            lost = Lost(self._clock_us(), segment.process, intake.bad, f"{name}: records that could not be read")
+            add_entries(db, [lost])
         db.execute(
             "INSERT INTO segments (name, offset, meta_at, done) VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
             " offset = excluded.offset, meta_at = excluded.meta_at, done = excluded.done",
@@ -190,11 +255,8 @@ class Journal:
             marks = ", ".join("?" * len(origin))
             self._db.execute(f"INSERT INTO origins ({', '.join(Origin._fields)}) VALUES ({marks})", origin)
             number = self._origins[origin] = self._db.last_insert_rowid()
+            self._numbers[number] = origin
         return number
-
-    def _notice(self, db: apsw.Connection, what: dict[str, Any]) -> None:
-        payload = json.dumps({"kind": "notice", **what}, ensure_ascii=False, separators=(",", ":"))
-        db.execute("INSERT INTO events (at_us, kind, payload) VALUES (?, 'notice', ?)", (self._clock_us(), payload))
 
     @contextmanager
     def _transaction(self, db: apsw.Connection) -> Iterator[None]:
@@ -230,6 +292,14 @@ def _segments(folder: Path, now_us: int) -> list[_Segment]:
     return found[::-1]
 
 
+def size_of(path: Path) -> int:
+    """Octets of a file; 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def _mtime_us(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns // 1000
@@ -251,25 +321,3 @@ def _progress(db: apsw.Connection, name: str) -> _Progress:
     for offset, meta_at, done in db.execute("SELECT offset, meta_at, done FROM segments WHERE name = ?", (name,)):
         return _Progress(offset, meta_at, bool(done))
     return _Progress()
-
-
-def _write(db: apsw.Connection, intake: Intake) -> None:
-    rows = intake.merger.rows
-    db.executemany(
-        "INSERT INTO attempts (first_us, last_us, site, origin, count, names, names_more) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [(r.first, r.last, r.site, r.origin, r.count, " ".join(r.names), r.more) for r in rows if r.key is None],
-    )
-    db.executemany(
-        "UPDATE attempts SET first_us = ?, last_us = ?, count = ?, names = ?, names_more = ? WHERE id = ?",
-        [(r.first, r.last, r.count, " ".join(r.names), r.more, r.key) for r in rows if r.key is not None],
-    )
-    spans = intake.marks.spans
-    db.executemany(
-        "INSERT INTO spans (process, boot, first_us, last_us, ended) VALUES (?, ?, ?, ?, ?)",
-        [(s.process, s.boot, s.first, s.last, int(s.ended)) for s in spans if s.key is None],
-    )
-    db.executemany(
-        "UPDATE spans SET last_us = ?, ended = ? WHERE id = ?",
-        [(s.last, int(s.ended), s.key) for s in spans if s.key is not None],
-    )
-    db.executemany("INSERT INTO events (at_us, kind, payload) VALUES (?, ?, ?)", intake.events)

@@ -5,16 +5,20 @@ counted in `bad` and adds nothing. Called by `journal.append` and `journal.read`
 """
 
 import json
+import re
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from blockerd.journal.decode import Chunk, clients, wire_names
-from blockerd.journal.merge import UNCONFIRMED, Marks, Merger, Origin, Question
+from blockerd.journal.entry import LATEST, of_event
+from blockerd.journal.merge import UNCONFIRMED, Marks, Merger, Origin, Question, Span
 from blockerd.journal.spool import COMBO_BITS, Level, Meta, RawAttempt, Record, RecordKind, raw_attempts
 from blockerd.model import Action, Channel, Kind
 from blockerd.policy.name import ROOT, site_of, to_text
+from blockerd.screentime.intake import KINDS
+from blockerd.screentime.store import Sent, sent_in
 
 Confirm = Callable[[Sequence[RawAttempt]], Sequence[bool]]
 """Says for each question whether its full name really is what the table slot stands for."""
@@ -22,7 +26,11 @@ Confirm = Callable[[Sequence[RawAttempt]], Sequence[bool]]
 _COMBO = (1 << COMBO_BITS) - 1
 _PLAIN = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
 _REMEMBERED = 65536
-_LATEST = 1 << 62
+_NO_NAME = re.compile(r"[/?#@]")
+"""What stands in an address of a page and in no name: it never reaches the journal."""
+
+WIPED = "wiped"
+"""Kind of the events that stand where stored ones were overwritten (`journal.wipe`): nothing."""
 
 
 class Names:
@@ -83,8 +91,8 @@ class _Taken:
 class Intake:
     """Takes records in order; leaves rows in `merger` (after `settle`), spans in `marks`, the rest in `events`.
 
-    `events` are (Unix µs, kind, JSON); `intern` gives the number of an origin; `questions` counts what was taken,
-    `bad` what could not be read.
+    `events` are (Unix µs, kind, canonical JSON), `screen` the records of agents; `intern` gives the number of an
+    origin; `questions` counts what was taken, `bad` what could not be read.
     """
 
     def __init__(
@@ -98,6 +106,7 @@ class Intake:
         self.merger = merger
         self.marks = marks
         self.events: list[tuple[int, str, str]] = []
+        self.screen: list[Sent] = []
         self.questions = 0
         self.bad = 0
         self._waiting: list[Question] = []
@@ -111,7 +120,7 @@ class Intake:
     def feed(self, record: Record, meta: Meta | None, process: str) -> None:
         """One record of a segment of `process`; `meta` is the last META before it in its segment."""
         try:
-            if record.time >= _LATEST:
+            if record.time >= LATEST:
                 raise ValueError("time")
             taken = self._decoded(record, meta, process) if record.kind == RecordKind.ATTEMPTS else None
             if record.kind == RecordKind.EVENT:
@@ -178,29 +187,38 @@ class Intake:
 
     def _event(self, record: Record) -> None:
         event = json.loads(record.payload)
-        kind = event["kind"]
-        if kind == "attempt":
+        if event["kind"] == "attempt":
             self._spelled_out(event)
-            return
-        if not isinstance(kind, str) or not kind:
-            raise ValueError("kind")
-        if kind == "coverage":
-            process, state, boot = event["process"], event["state"], event.get("boot", "")
-            self.marks.add(record.time, str(process), str(boot), state)
-            if state == "alive":
-                return  # kept as the length of a span
-        self.events.append((record.time, kind, record.payload.decode()))
+        elif event["kind"] == "coverage":
+            self._coverage(record.time, event)
+        elif event["kind"] in KINDS:
+            self.screen.append(sent_in(event))
+        elif event["kind"] != WIPED:
+            self.events.append(of_event(record.time, event))
+
+    def _coverage(self, at: int, event: dict[str, Any]) -> None:
+        """A sign of life: a span, and for a start or a stop an entry too."""
+        process, state, boot = str(event["process"]), event["state"], str(event.get("boot", ""))
+        before = self.marks.before(process) if state == "start" else None
+        told = [of_event(at, {**_without(event, "state", "mark"), "kind": state})] if state != "alive" else []
+        if before and not before.ended:
+            mark = event.get("mark")
+            told.insert(0, _unclean(at, before, boot, mark if isinstance(mark, dict) else {}))
+        self.marks.add(at, process, boot, state)
+        self.events += told
 
     def _spelled_out(self, event: dict[str, Any]) -> None:
         """An attempt whose fields stand in the event itself (`proxy`, `cli`)."""
         at = event["time"]
-        if not isinstance(at, int) or not 0 <= at < _LATEST:
+        if not isinstance(at, int) or not 0 <= at < LATEST:
             raise ValueError("time")
         texts = [event.get(key, "") for key in ("name", "site", "category", "source", "list", "client", "user")]
         if not all(isinstance(text, str) for text in texts):
             raise TypeError("text")
         "".join(texts).encode()  # a lone surrogate is no text
         name, site, category, source, title, client, user = texts
+        if _NO_NAME.search(name) or _NO_NAME.search(site):
+            raise ValueError("more than a name")
         action, channel, kind = Action(event["action"]), Channel(event["channel"]), Kind(event["attempt"])
         level = self._names.level
         site = site if level in (Level.NAME, Level.SITE) else ""
@@ -218,6 +236,19 @@ def feed_all(intake: Intake, chunk: Chunk, meta: Meta | None, meta_at: int, proc
             intake.feed(record, meta, process)
     intake.settle()
     return meta, meta_at
+
+
+def _unclean(at: int, before: Span, boot: str, mark: Mapping[str, int | str]) -> tuple[int, str, str]:
+    """The entry for a start after a run that wrote no stop; `mark`: its last alive mark, where there is one."""
+    last, where = max(before.last, int(mark.get("at", 0))), str(mark.get("boot", before.boot))
+    why = "crash or kill" if where == boot else "power cut or reset"
+    known = {key: int(mark.get(key, 0)) for key in ("run", "boottime", "monotonic")}
+    event = {"kind": "unclean", "process": before.process, "last": last, "boot": where, "why": why, **known}
+    return of_event(at, event)
+
+
+def _without(event: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in event.items() if key not in keys}
 
 
 def _labels(wire: bytes) -> list[bytes]:

@@ -17,11 +17,11 @@ ATTEMPT_COLUMNS = "id, first_us, last_us, site, origin, count, names, names_more
 _NEWEST = f"""
     SELECT attempts.{ATTEMPT_COLUMNS} FROM json_each(?) AS wanted CROSS JOIN attempts ON attempts.id = (
         SELECT max(id) FROM attempts WHERE site = wanted.value ->> 0 AND origin = wanted.value ->> 1
-    ) AND last_us >= ?
+    ) AND last_us >= ? AND attempts.id IN unsettled
 """
 _OF_HOUR = "SELECT first_us, names FROM attempts WHERE site = ? AND origin = ? ORDER BY id DESC"
 _SPAN = (
-    "SELECT id, process, boot, first_us, last_us, ended FROM spans WHERE process = ? AND boot = ?"
+    "SELECT id, process, boot, first_us, last_us, ended FROM spans WHERE process = ?1 AND boot = ifnull(?2, boot)"
     " ORDER BY id DESC LIMIT 1"
 )
 
@@ -33,7 +33,10 @@ class Lookup:
         self._db = db
 
     def rows(self, keys: list[tuple[str, int]], since: int) -> dict[tuple[str, int], Row]:
-        """For each (site, origin) the newest attempt, where its last question was not before `since` (Unix µs)."""
+        """For each (site, origin) the newest attempt, where its last question was not before `since` (Unix µs).
+
+        One that is settled has its leaf in the log and takes no further question.
+        """
         if self._db is None or not keys:
             return {}
         found = map(to_row, self._db.execute(_NEWEST, (json.dumps(keys), since)))
@@ -48,8 +51,8 @@ class Lookup:
             found.update(str(names).split())
         return found
 
-    def span(self, process: str, boot: str) -> Span | None:
-        """The newest span of `process` in `boot`."""
+    def span(self, process: str, boot: str | None) -> Span | None:
+        """The newest span of `process` in `boot`, None for any."""
         for key, name, where, first, last, ended in self._db.execute(_SPAN, (process, boot)) if self._db else ():
             return Span(key, name, where, first, last, bool(ended))
         return None
@@ -65,7 +68,7 @@ class Lookup:
 def to_row(got: tuple[Any, ...]) -> Row:
     """The attempt in a result row of ATTEMPT_COLUMNS."""
     key, first, last, site, origin, count, names, more = got
-    return Row(key, first, last, site, origin, count, names.split(), more, count)
+    return Row(key, first, last, site, origin, count, names.split(), more, count, first)
 
 
 def to_attempt(row: Row, origin: Origin) -> Attempt:

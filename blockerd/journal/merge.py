@@ -42,7 +42,7 @@ class Origin(NamedTuple):
 class Row:
     """One attempt in the making: Unix µs of first and last question, questions so far, names kept, names only counted.
 
-    `key` is None until it is in the database; `before` is the count it has there.
+    `key` is None until it is in the database; `before` is the count it has there, `began` the first question.
     """
 
     key: int | None
@@ -54,6 +54,7 @@ class Row:
     names: list[str] = field(default_factory=list)
     more: int = 0
     before: int = 0
+    began: int = 0
 
 
 def fits(row: Row, at: int) -> bool:
@@ -142,14 +143,19 @@ class Span:
 class Marks:
     """Takes signs of life in order and leaves the spans they made or lengthened in `spans`.
 
-    `find(process, boot)` gives the newest span written before. Nothing is inferred across a hole: a suspend or a crash
-    ends a span at its last mark.
+    `find(process, boot)` gives the newest span written before, of any boot where `boot` is None. Nothing is inferred
+    across a hole: a suspend or a crash ends a span at its last mark.
     """
 
-    def __init__(self, find: Callable[[str, str], Span | None]) -> None:
+    def __init__(self, find: Callable[[str, str | None], Span | None]) -> None:
         self.spans: list[Span] = []
         self._open: dict[tuple[str, str], Span] = {}
         self._find = find
+
+    def before(self, process: str) -> Span | None:
+        """The newest span of `process` so far, in whatever boot."""
+        own = (span for span in reversed(self.spans) if span.process == process)
+        return next(own, None) or self._find(process, None)
 
     def add(self, at: int, process: str, boot: str, state: str) -> None:
         """One sign at `at` (Unix µs); `state` is "start", "alive" or "stop".

@@ -42,7 +42,17 @@ class Drained:
 def given_up(path: Path, so_far: Drained, error: apsw.Error) -> Drained:
     """`so_far` with the state and the message for `error`; an error that no machine causes is raised again."""
     state = _state_of(error)
-    return replace(so_far, state=state, message=f"{path}: {_ADVICE[state]} ({error})")
+    return replace(so_far, state=state, message=explained(path, error))
+
+
+def explained(path: Path, error: apsw.Error) -> str:
+    """`error` in one line for people; one that no machine causes is raised again."""
+    return f"{path}: {_ADVICE[_state_of(error)]} ({error})"
+
+
+def held_up(path: Path) -> str:
+    """One line for people where a reader is in the way."""
+    return f"{path}: another program has been reading it for long: close that program; attempts wait in the spool"
 
 
 _ADVICE = {

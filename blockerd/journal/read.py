@@ -18,11 +18,13 @@ from typing import Any
 import apsw
 
 from blockerd.journal.decode import meta_in, whole_records
+from blockerd.journal.entry import Entry, Other, decode
 from blockerd.journal.intake import Intake, Names, feed_all
 from blockerd.journal.lookup import ATTEMPT_COLUMNS, Lookup, to_attempt, to_row
 from blockerd.journal.merge import UNCONFIRMED, Marks, Merger, Origin, Row, Span
-from blockerd.journal.schema import JournalError, connect
+from blockerd.journal.schema import JournalError, connect, unreadable
 from blockerd.journal.spool import Level, segments
+from blockerd.journal.sums import Sums, deltas, parted
 from blockerd.model import Attempt, Kind
 from blockerd.report.summarise import Facts, Stretch, Tally
 
@@ -58,6 +60,7 @@ class View:
         self._events: list[tuple[int, str, str]] = []
         self._origins: dict[int, Origin] = {}
         self._newest = self._newest_span = self._newest_event = -1
+        self._sums = Sums((), {})
         with ExitStack() as files:
             # Opened before the snapshot begins: what is stored and deleted from then on can still be read, and the
             # snapshot says how much of it to leave out.
@@ -67,7 +70,7 @@ class View:
                 self._look(waiting, level)
             except apsw.Error as error:
                 self.close()
-                raise _unreadable(journal, error) from None
+                raise unreadable(journal, error) from None
 
     def __enter__(self) -> "View":
         return self
@@ -107,13 +110,31 @@ class View:
         found: list[Tally] = []
         for bucket, (start, end) in enumerate(pairwise(bounds)):
             sums: dict[tuple[str, str], list[int]] = {}
-            for number, attempts, questions in self._sums(start, end):
-                origin = self._origins[number]
-                total = sums.setdefault((origin.category, origin.kind), [0, 0])
+            for category, kind, attempts, questions in self._counted(start, end):
+                total = sums.setdefault((category, kind), [0, 0])
                 total[0] += attempts
                 total[1] += questions
             found += [Tally(bucket, c, Kind(k), *total) for (c, k), total in sorted(sums.items())]
         return found
+
+    def entries(self, since: int, until: int, kinds: Sequence[str] = ()) -> list[Entry]:
+        """Entries of these kinds (all but attempts where none is named) from `since` up to `until` (Unix µs), in order.
+
+        Raises:
+            JournalError: the journal became unreadable.
+        """
+        sql = "SELECT at_us, kind, payload FROM events WHERE at_us >= ? AND at_us < ? AND id <= ? ORDER BY at_us, id"
+        waiting = [event for event in self._events if since <= event[0] < until]
+        rows = [*self._rows(sql, since, until, self._newest_event), *waiting]
+        return [_entry(*row) for row in sorted(rows, key=lambda row: row[0]) if not kinds or row[1] in kinds]
+
+    def query(self, sql: str, values: Sequence[int | str] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a table that another part keeps in the journal, as it is now; none where there is no journal.
+
+        Raises:
+            JournalError: the journal became unreadable.
+        """
+        return self._rows(sql, *values)
 
     def facts(self, since: int, until: int) -> Facts:
         """Signs of life, losses, and the ends of the record."""
@@ -138,10 +159,12 @@ class View:
                 _take(intake, path, file, *stored.get(path.name, (0, -1)))
             self._newest = self._last_id("attempts")
             self._newest_span, self._newest_event = self._last_id("spans"), self._last_id("events")
+            sums = self._rows("SELECT begins, category, kind, attempts, questions FROM sums")
         self._origins = {number: origin for origin, number in numbers.items()}
         self._new = [row for row in merger.rows if row.key is None]
         self._changed = {row.key: row for row in merger.rows if row.key is not None}
         self._spans, self._events = marks.spans, intake.events
+        self._sums = Sums(sums, deltas(merger.rows, self._origins.__getitem__))
 
     def _last_id(self, table: str) -> int:
         return next((got[0] for got in self._rows(f"SELECT max(id) FROM {table}") if got[0] is not None), -1)
@@ -162,7 +185,7 @@ class View:
         try:
             return list(self._db.execute(sql, values))
         except apsw.Error as error:
-            raise _unreadable(self._path, error) from None
+            raise unreadable(self._path, error) from None
 
     def _onward(self, start: int, end: int) -> Iterator[Row]:
         at, key = start, -1
@@ -174,7 +197,16 @@ class View:
         """The newest `limit` rows and as many more as may drop out because they changed."""
         return [to_row(got) for got in self._rows(_NEWEST, start, end, self._newest, limit + len(self._changed))][::-1]
 
-    def _sums(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    def _counted(self, start: int, end: int) -> Iterator[tuple[str, str, int, int]]:
+        """(category, kind, attempts, questions) that began from `start` up to `end`; a pair may come several times."""
+        whole, sides = parted(start, end)
+        yield from self._sums.between(*whole)
+        for side in sides:
+            for number, attempts, questions in self._by_row(*side):
+                origin = self._origins[number]
+                yield origin.category, origin.kind, attempts, questions
+
+    def _by_row(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:
         """(origin, attempts, questions) that began from `start` up to `end`; an origin may come several times."""
         changed = {key: row for key, row in self._changed.items() if start <= row.first < end}
         with self._snapshot():
@@ -212,6 +244,13 @@ class View:
         return sum(count for count in counts if isinstance(count, int))
 
 
+def _entry(at: int, kind: str, payload: str) -> Entry:
+    try:
+        return decode(payload)
+    except ValueError:  # somebody wrote it by hand; `check` says so, readers go on
+        return Other(kind, at, {"was": payload})
+
+
 def _by_time(row: Row) -> tuple[int, int]:
     return row.first, _EVER if row.key is None else row.key
 
@@ -242,11 +281,3 @@ def _take(intake: Intake, path: Path, file: FileIO, offset: int, meta_at: int) -
         meta, meta_at = feed_all(intake, chunk, meta, meta_at, process)
         data = data[chunk.end - offset :]
         offset = chunk.end
-
-
-def _unreadable(path: Path, error: apsw.Error) -> JournalError:
-    if isinstance(error, apsw.BusyError | apsw.LockedError):
-        return JournalError(f"{path}: another program holds it: close that program and try again")
-    if isinstance(error, apsw.CantOpenError | apsw.PermissionsError | apsw.ReadOnlyError):
-        return JournalError(f"{path}: cannot be opened: run this as the user of blockerd")
-    return JournalError(f"{path}: cannot be read ({error}): start blockerd, which sets a damaged journal aside")

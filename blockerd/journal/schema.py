@@ -5,12 +5,15 @@ never repaired in place and never deleted: it is moved aside and a new one begin
 use `connect`.
 """
 
+import errno
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import apsw
+
+from blockerd.screentime import store
 
 OLDEST_SQLITE = 3_051_003
 
@@ -42,9 +45,53 @@ MIGRATIONS: tuple[str, ...] = (
         done INTEGER NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE tree (
+        one INTEGER PRIMARY KEY CHECK (one = 1), log TEXT NOT NULL, size INTEGER NOT NULL, peaks BLOB NOT NULL,
+        minimum INTEGER NOT NULL, rows INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO tree VALUES (1, lower(hex(randomblob(16))), 0, x'', 0, 0);
+    CREATE TABLE commitments (n INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT;
+    CREATE TABLE nodes (
+        level INTEGER NOT NULL, place INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (level, place)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE openings (
+        n INTEGER PRIMARY KEY, salt BLOB NOT NULL, attempt INTEGER, event INTEGER,
+        CHECK ((attempt IS NULL) != (event IS NULL))
+    ) STRICT;
+    CREATE UNIQUE INDEX openings_by_attempt ON openings (attempt) WHERE attempt IS NOT NULL;
+    CREATE UNIQUE INDEX openings_by_event ON openings (event) WHERE event IS NOT NULL;
+    CREATE TABLE unsettled (attempt INTEGER PRIMARY KEY) STRICT;
+    INSERT INTO unsettled SELECT id FROM attempts;
+    CREATE TABLE heads (
+        id INTEGER PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, rows INTEGER NOT NULL,
+        at_us INTEGER NOT NULL, text TEXT NOT NULL, delivered_us INTEGER
+    ) STRICT;
+    CREATE TABLE sums (
+        begins INTEGER NOT NULL, category TEXT NOT NULL, kind TEXT NOT NULL, attempts INTEGER NOT NULL,
+        questions INTEGER NOT NULL, PRIMARY KEY (begins, category, kind)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO sums SELECT first_us - first_us % 900000000, category, kind, count(*), sum(count)
+        FROM attempts JOIN origins ON origins.id = origin WHERE kind != 'unconfirmed' GROUP BY 1, 2, 3;
+    """,
+    store.SCHEMA,
 )
 """Entry n brings a journal from `user_version` n to n + 1. Append only. `names` holds texts parted by spaces (a name
-in text form has none); `segments` says how far each spool segment is stored, in the transaction that stores it."""
+in text form has none); `segments` says how far each spool segment is stored, in the transaction that stores it.
+
+The log: `tree` has its id, size, peaks (32 bytes each, largest first), the first leaf whose commitment is kept, and how
+many openings are; `nodes` the roots of complete subtrees of 2^8, 2^16, … leaves; an opening is the salt and the row it
+points to; `unsettled` are attempts that may still grow, which have no leaf yet. `sums` are attempts by quarter of an
+hour (Unix µs), kept in step with `attempts` and longer than they."""
+
+_LIKE: dict[int, type[apsw.Error]] = {
+    errno.EROFS: apsw.ReadOnlyError,
+    errno.EACCES: apsw.PermissionsError,
+    errno.EPERM: apsw.PermissionsError,
+    errno.ENOSPC: apsw.FullError,
+    errno.EIO: apsw.IOError,
+}
+"""What SQLite would have said of the same trouble."""
 
 _BUSY_MS = 250
 _CACHE_KIB = 32 * 1024
@@ -75,7 +122,7 @@ def connect(path: Path) -> apsw.Connection | None:
     """A connection that only reads, or None where no journal was made yet.
 
     Raises:
-        JournalError: the schema is newer than this program.
+        JournalError: the schema is newer than this program, or older than its writer would leave it.
         apsw.Error: locked, damaged or not readable.
     """
     if not path.exists() or not path.stat().st_size:
@@ -83,11 +130,26 @@ def connect(path: Path) -> apsw.Connection | None:
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     db.set_busy_timeout(4 * _BUSY_MS)
     version = _version(db)
-    _refuse_newer(path, version, len(MIGRATIONS))
+    try:
+        _refuse_newer(path, version, len(MIGRATIONS))
+        if 0 < version < len(MIGRATIONS):
+            raise JournalError(f"{path}: written by an older blockerd: start this one, which brings it up to date")
+    except JournalError:
+        db.close()
+        raise
     if version:
         return db
     db.close()
     return None
+
+
+def unreadable(path: Path, error: apsw.Error) -> JournalError:
+    """What a reader says to people about `error`, in one line."""
+    if isinstance(error, apsw.BusyError | apsw.LockedError):
+        return JournalError(f"{path}: another program holds it: close that program and try again")
+    if isinstance(error, apsw.CantOpenError | apsw.PermissionsError | apsw.ReadOnlyError):
+        return JournalError(f"{path}: cannot be opened: run this as the user of blockerd")
+    return JournalError(f"{path}: cannot be read ({error}): start blockerd, which sets a damaged journal aside")
 
 
 def migrate(db: apsw.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
@@ -122,7 +184,12 @@ def _version(db: apsw.Connection) -> int:
 
 
 def _open(path: Path) -> apsw.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite gives -wal and -shm the same mode
+    try:  # SQLite gives -wal and -shm the same mode
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        if like := _LIKE.get(error.errno or 0):
+            raise like(str(error)) from None
+        raise
     db = apsw.Connection(str(path))
     try:
         db.set_busy_timeout(_BUSY_MS)
@@ -136,15 +203,16 @@ def _open(path: Path) -> apsw.Connection:
 
 
 def _set_up(db: apsw.Connection) -> None:
-    """Checks the file and sets what durability rests on, reading each setting back."""
+    """Checks the file, sets what durability rests on and that deleted is gone, and reads each setting back."""
     if db.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)]:
         raise apsw.CorruptError("quick_check")
     if db.pragma("journal_mode", "wal") != "wal":
         raise JournalError(f"{db.db_filename('main')}: no WAL on this file system: put state.dir on a local disk")
     db.execute(f"PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -{_CACHE_KIB}")
     db.pragma("journal_size_limit", _WAL_BYTES)
-    if (db.pragma("synchronous"), db.pragma("foreign_keys")) != (2, 1):
-        raise JournalError("SQLite was built without synchronous or foreign_keys: install apsw from PyPI")
+    db.pragma("secure_delete", 1)
+    if tuple(map(db.pragma, ("synchronous", "foreign_keys", "secure_delete"))) != (2, 1, 1):
+        raise JournalError("SQLite was built without synchronous, foreign_keys or secure_delete: use apsw from PyPI")
 
 
 def _move_aside(path: Path, now_us: int) -> Path:

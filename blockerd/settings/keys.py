@@ -296,7 +296,7 @@ class Proxy:
 class Agent:
     """[agent]"""
 
-    titles: bool = setting(False, flag(), "whether window titles are read", built=False)
+    titles: bool = setting(False, flag(), "whether window titles are read")
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,13 +32,13 @@ def spool(tmp_path: Path):
 
 
 @pytest.fixture
-def journal(path: Path):
-    made = Journal(path, lambda: NOW)
+def journal(path: Path, spool: Spool):
+    made = Journal(path, lambda: spool.at)
     yield made
     made.close()
 
 
-def events(path: Path, kind: str = "notice"):
+def events(path: Path, kind: str = "repair"):
     with apsw.Connection(str(path)) as db:
         return [
             json.loads(row[0]) for row in db.execute("SELECT payload FROM events WHERE kind = ? ORDER BY id", (kind,))
@@ -72,7 +72,7 @@ def test_merging_goes_on_after_a_restart_of_control(spool: Spool, path: Path):
     for _ in range(3):
         spool.at += 50 * SECOND
         spool.ask("a.test")
-        journal = Journal(path, lambda: NOW)
+        journal = Journal(path, lambda: spool.at)
         journal.drain(spool.folder)
         journal.close()
     (attempt,) = everything(path, spool.folder)
@@ -147,7 +147,7 @@ def test_a_torn_end_waits_until_the_segment_is_sealed_and_is_then_told_once(jour
     assert 0 < meta_end < len(data)
     assert (drained.questions, journal.drain(spool.folder).torn) == (1, 0)
     (told,) = events(path)
-    assert (told["segment"], told["bytes"]) == (torn.name, drained.torn)
+    assert (told["what"], told["detail"]) == ("torn end of a segment", f"{torn.name}: {drained.torn} bytes")
     assert not torn.exists()
 
 
@@ -170,7 +170,7 @@ def test_a_record_that_makes_no_sense_is_noticed_and_stops_nothing(journal: Jour
     spool.ask("b.test")
     drained = journal.drain(spool.folder)
     assert (drained.questions, drained.bad) == (1, 2)
-    assert [(told["what"], told["count"]) for told in events(path)] == [("records that could not be read", 2)]
+    assert [(told["process"], told["count"]) for told in events(path, "lost")] == [("dns", 2)]
 
 
 def test_what_control_denies_is_kept_and_never_shown(journal: Journal, spool: Spool, path: Path):
@@ -221,15 +221,15 @@ def test_signs_of_life_become_spans(journal: Journal, spool: Spool, path: Path):
     with apsw.Connection(str(path)) as db:
         spans = db.execute("SELECT last_us - first_us, ended FROM spans ORDER BY id").fetchall()
     assert spans == [(300 * SECOND, 0), (0, 0)]
-    assert [event["state"] for event in events(path, "coverage")] == ["start"]
+    assert [event["process"] for event in events(path, "start")] == ["dns"]
 
 
 def test_stop_ends_a_drain_between_two_transactions(journal: Journal, spool: Spool, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(append, "BATCH", 10)
     for n in range(30):
         spool.ask(f"site-{n}.test")
-    answers = iter([False, False, True])
-    assert journal.drain(spool.folder, stop=lambda: next(answers)).questions == 19
+    answers = iter([False, False])
+    assert journal.drain(spool.folder, stop=lambda: next(answers, True)).questions == 19
     assert journal.drain(spool.folder).questions == 11
 
 
@@ -259,7 +259,7 @@ def test_a_newer_schema_is_refused_in_one_line_and_left_alone(path: Path):
     with apsw.Connection(str(path)) as db:
         db.execute(f"CREATE TABLE later (x); PRAGMA user_version = {len(MIGRATIONS) + 1}")
     before = path.read_bytes()
-    with pytest.raises(JournalError, match=r"newer blockerd \(schema 2, known 1\): update blockerd$"):
+    with pytest.raises(JournalError, match=r"newer blockerd \(schema 4, known 3\): update blockerd$"):
         Journal(path, lambda: NOW)
     assert path.read_bytes() == before
 
@@ -273,9 +273,9 @@ def test_an_older_schema_is_migrated_and_a_broken_step_changes_nothing(journal: 
         migrate(
             db, path, [*MIGRATIONS, "CREATE TABLE more (x) STRICT", "CREATE TABLE more (x INTEGER) STRICT; nonsense"]
         )
-    assert (db.pragma("user_version"), db.table_exists(None, "more")) == (1, False)
+    assert (db.pragma("user_version"), db.table_exists(None, "more")) == (3, False)
     migrate(db, path, [*MIGRATIONS, "CREATE TABLE more (x INTEGER) STRICT"])
-    assert (db.pragma("user_version"), db.execute("SELECT count(*) FROM attempts").get) == (2, 1)
+    assert (db.pragma("user_version"), db.execute("SELECT count(*) FROM attempts").get) == (4, 1)
     db.close()
 
 

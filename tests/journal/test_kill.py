@@ -5,7 +5,8 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -15,8 +16,9 @@ from typing import Any
 import apsw
 import pytest
 
-from blockerd.journal import append, lookup, outcome, schema
+from blockerd.journal import append, continuity, forget, grow, lookup, outcome, retention, schema, store, wipe
 from blockerd.journal.append import Journal
+from blockerd.journal.check import check
 from blockerd.journal.outcome import DrainState
 from tests.journal.spooling import SECOND, START, Spool, counts, everything, quiet
 
@@ -24,7 +26,8 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="not run here: f
 
 TraceFunction = Callable[[FrameType, str, Any], Any]
 
-STEPS = {module.__file__ for module in (append, lookup, outcome, schema)}
+STEPS = {module.__file__ for module in (append, continuity, grow, lookup, outcome, schema, store)}
+FORGETTING = {module.__file__ for module in (append, forget, retention, wipe)}
 NOW = START + 3600 * SECOND
 
 
@@ -40,13 +43,13 @@ def in_child(work: Callable[[], object]):
     return os.waitpid(child, 0)[1]
 
 
-def drained(path: Path, folder: Path, *, die_at: int = 0, steps: list[int] | None = None):
-    """Drains once in this process; dies by SIGKILL before line number `die_at` of the writer's modules is run."""
+def stepped(work: Callable[[], object], files: Container[str | None], die_at: int = 0):
+    """Runs `work`; dies by SIGKILL before line number `die_at` of `files` is run. Says how many lines were run."""
     seen = 0
 
     def trace(frame: FrameType, what: str, _: object) -> TraceFunction | None:
         nonlocal seen
-        if frame.f_code.co_filename not in STEPS:
+        if frame.f_code.co_filename not in files:
             return None
         if what == "line":
             seen += 1
@@ -55,13 +58,28 @@ def drained(path: Path, folder: Path, *, die_at: int = 0, steps: list[int] | Non
         return trace
 
     sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(None)
+    return seen
+
+
+def drained(path: Path, folder: Path):
+    """Drains once in this process."""
     journal = Journal(path, lambda: NOW)
     state = journal.drain(folder).state
     journal.close()
-    sys.settrace(None)
-    if steps is not None:
-        steps.append(seen)
     return state
+
+
+def sound(path: Path):
+    """The log verifies, and every attempt and event in it has its leaf."""
+    with closing(apsw.Connection(str(path))) as db:
+        found = check(db)
+        assert found.broken == ()
+        assert db.execute("SELECT count(*) FROM unsettled").get == 0
+    return found
 
 
 def filled(folder: Path):
@@ -84,22 +102,27 @@ def filled(folder: Path):
 
 def test_killed_between_any_two_steps_nothing_is_lost_or_doubled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(append, "BATCH", 25)
-    steps: list[int] = []
     filled(tmp_path / "spool")
-    drained(tmp_path / "journal.sqlite", tmp_path / "spool", steps=steps)
-    for run, die_at in enumerate(range(1, steps[0], steps[0] // 30 + 1)):
+    steps = stepped(partial(drained, tmp_path / "journal.sqlite", tmp_path / "spool"), STEPS)
+    for run, die_at in enumerate(range(1, steps, steps // 30 + 1)):
         home = tmp_path / f"run-{run}"
         home.mkdir()
         path, folder = home / "journal.sqlite", home / "spool"
         expected = filled(folder)
-        status = in_child(partial(drained, path, folder, die_at=die_at))
+        status = in_child(partial(stepped, partial(drained, path, folder), STEPS, die_at))
         assert os.WTERMSIG(status) == signal.SIGKILL
         assert counts(everything(path, folder)) == expected, f"read after dying before step {die_at}"
         assert drained(path, folder) == DrainState.OK
         assert counts(everything(path, folder)) == expected, f"drained after dying before step {die_at}"
+        assert sound(path).size == _torn_notices(path) + 5 + 4 + _attempts(path)
         assert _torn_notices(path) == 1
         assert len(list(folder.glob("*.seg"))) == 2
         assert not list(home.glob("journal-damaged-*"))
+
+
+def _attempts(path: Path):
+    with closing(apsw.Connection(str(path))) as db:
+        return db.execute("SELECT count(*) FROM attempts").get
 
 
 def _torn_notices(path: Path):
@@ -134,6 +157,36 @@ def test_killed_at_any_moment_while_questions_arrive_nothing_is_lost_or_doubled(
     assert counts(everything(path, spool.folder)) == expected
     with apsw.Connection(str(path)) as db:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_killed_between_any_two_steps_of_forgetting_the_log_verifies_and_says_what_is_gone(tmp_path: Path):
+    def work(path: Path, folder: Path):
+        journal = Journal(path, lambda: NOW)
+        forget.prune(journal, folder, NOW + 5, NOW, lambda at: at)
+        forget.scrub(journal)
+        journal.close()
+
+    def begun(home: Path):
+        home.mkdir()
+        filled(home / "spool")
+        drained(home / "journal.sqlite", home / "spool")
+        return home / "journal.sqlite", home / "spool"
+
+    steps = stepped(partial(work, *begun(tmp_path / "first")), FORGETTING)
+    goes = sound(begun(tmp_path / "full")[0]).size - 1  # the notice of the torn end stays for a year
+    for run, die_at in enumerate(range(1, steps, steps // 15 + 1)):
+        path, folder = begun(tmp_path / f"run-{run}")
+        assert (
+            os.WTERMSIG(in_child(partial(stepped, partial(work, path, folder), FORGETTING, die_at))) == signal.SIGKILL
+        )
+        sound(path)
+        work(path, folder)
+        after = sound(path)
+        with closing(apsw.Connection(str(path))) as db:
+            told = db.execute("SELECT sum(payload ->> '$.openings') FROM events WHERE kind = 'prune'").get
+        assert told == goes
+        assert counts(everything(path, folder)) == {}
+        assert after.rows == after.size - goes
 
 
 def test_a_writer_killed_while_it_writes_leaves_every_whole_record(tmp_path: Path):

@@ -116,7 +116,7 @@ def test_every_question_is_in_exactly_one_attempt(story: list[Question]):
     assert all(row.first <= row.last < row.first + LONGEST_US for row in rows)
 
 
-def spans(*marks: tuple[int, str], find: Callable[[str, str], Span | None] = lambda process, boot: None):
+def spans(*marks: tuple[int, str], find: Callable[[str, str | None], Span | None] = lambda process, boot: None):
     taken = Marks(find)
     for at, state in marks:
         taken.add(T + at * SPAN_GAP_US // 150, "dns", "b1", state)

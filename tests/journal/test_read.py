@@ -32,7 +32,7 @@ def spool(tmp_path: Path):
 
 
 def drain(path: Path, spool: Spool):
-    journal = Journal(path, lambda: NOW)
+    journal = Journal(path, lambda: spool.at)
     assert journal.drain(spool.folder).state == DrainState.OK
     journal.close()
 
@@ -187,7 +187,7 @@ def test_an_open_reader_does_not_keep_the_writers_log_from_being_reused(path: Pa
     with View(path, spool.folder) as view:
         half = view.attempts()
         next(half)
-        journal = Journal(path, lambda: NOW)
+        journal = Journal(path, lambda: spool.at)
         spool.ask("later.test")
         journal.drain(spool.folder)
         with apsw.Connection(str(path)) as db:

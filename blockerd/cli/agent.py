@@ -1,0 +1,80 @@
+"""`agent`: measures screen time in this login session and shows notices. One runs in each session, as its user."""
+
+import argparse
+import os
+import sys
+from typing import Any
+
+from blockerd.cli.output import Stop, dump, say, settings_of, warn
+from blockerd.settings import Settings
+
+
+def register(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Adds the command of this file."""
+    agent = commands.add_parser("agent", help="measure screen time in this session", allow_abbrev=False)
+    agent.add_argument("--check", action="store_true", help="say what can be measured here, and end")
+    agent.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit 0 done, 1 nothing can be measured here or an agent runs already."""
+    import logging
+
+    settings = settings_of(args)
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
+    try:
+        return _check(args, settings) if args.check else _run(settings)
+    except ImportError as error:
+        raise Stop(f"{error.name or error} is missing: install blockerd[agent]", 1) from None
+
+
+def _run(settings: Settings) -> int:
+    from blockerd.screentime.agent import Setup, folder, main, open_buffer, session_key
+    from blockerd.screentime.buffer import InUse
+    from blockerd.screentime.probe import ProbeError, choose, open_probe
+    from blockerd.screentime.titles import Rules
+
+    choice = choose(os.environ, sys.platform)
+    if choice.name == "unknown":
+        warn(f"screen time is unknown here: {choice.why}")
+    base = folder(settings.state.dir, os.environ)
+    try:
+        buffer = open_buffer(base, session_key(os.environ))
+        probe = open_probe(choice, titles=settings.agent.titles)
+    except InUse as error:
+        raise Stop(f"blockerd agent is already running in this session ({error})", 1) from None
+    except ProbeError as error:
+        raise Stop(str(error), 1) from None
+    except OSError as error:
+        raise Stop(f"{base}: {error.strerror or error}; the agent needs a folder it may write to", 1) from None
+    socket = settings.state.dir / "run" / "control.sock"
+    main(Setup(choice.name, socket, Rules(on=settings.agent.titles)), probe, buffer)
+    return 0
+
+
+def _check(args: argparse.Namespace, settings: Settings) -> int:
+    """What `doctor` says about screen time."""
+    from blockerd.screentime.probe import ProbeError, choose, open_probe
+
+    choice = choose(os.environ, sys.platform)
+    trouble, app, idle = "" if choice.name != "unknown" else choice.why, False, False
+    if not trouble:
+        try:
+            probe = open_probe(choice, titles=False)
+            sample = probe.sample()
+            probe.close()
+            app, idle = sample.window is not None, sample.idle is not None
+        except ProbeError as error:
+            trouble = str(error)
+    if args.json:
+        dump({"probe": choice.name, "experimental": choice.experimental, "app": app, "idle": idle, "trouble": trouble})
+    elif trouble:
+        say(f"Screen time is unknown here: {trouble}")
+    else:
+        note = " (experimental: never tried on a real one)" if choice.experimental else ""
+        say(f"{choice.why}{note}: the app in front is {_known(app)}, idle time is {_known(idle)}.")
+    return 0 if app and idle else 1
+
+
+def _known(known: bool) -> str:
+    return "known" if known else "unknown"

@@ -1,0 +1,200 @@
+"""The journal as `control` keeps it: stores what the spool holds, tells trouble once, forgets what is past its time.
+
+One thing at a time: whoever calls waits for the other. Refuses to forget while the clock has just been set. Called by
+`control` from worker threads; what else `control` does never waits for this.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import blockerd.journal.forget as forgetting
+from blockerd import clock
+from blockerd.journal import spool
+from blockerd.journal.append import Journal
+from blockerd.journal.outcome import DrainState
+from blockerd.journal.retention import DAY_US, Removed
+from blockerd.journal.schema import JournalError
+from blockerd.lists.snapshot import SnapshotError, open_table, read_pointer
+from blockerd.policy.match import Table
+from blockerd.report.period import day_of, midnight
+from blockerd.settings import Settings
+
+if TYPE_CHECKING:
+    from blockerd.screentime.store import Execute
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+UNUSABLE = "unusable"
+"""State beside those of a drain: a newer blockerd made the journal, or its folder takes no file."""
+
+
+class Scrub(Enum):
+    """What is left to do after something was removed: the file is to be written anew, or its log to be emptied."""
+
+    NOTHING = 0
+    FILE = 1
+    LOG = 2
+
+
+class Keeper:
+    """The one writer of the journal; `folder` is the spool. `trouble` is one line, "" for none."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings = settings
+        self.trouble = ""
+        self.end_at = float("inf")
+        self._folder = folder
+        self._journal: Journal | None = None
+        self._tables: dict[str, Table] = {}
+        self._alone = threading.Lock()
+        self._state = str(DrainState.OK)
+        self._since = 0
+        self._scrub_due = Scrub.NOTHING
+        self.stored: Callable[[Execute], None] = lambda _: None
+        """Called after a drain, in its thread, to look at what was stored."""
+
+    def drain(self) -> list[dict[str, Any]]:
+        """Moves what is in the spool into the journal until `end_at`; trouble is told once, the spool keeps everything.
+
+        Gives the events that the caller should record. Cancelling the task that waits for this does not stop its
+        thread, so the last drain waits for the one under way.
+        """
+        with self._alone:
+            state, trouble = self._drain()
+            if trouble != self.trouble:
+                self.trouble = trouble
+                if trouble:
+                    log.warning("journal: %s; what happened stays in the spool", trouble)
+            return self._news(state)
+
+    def prune(self, keep_from: int | None = None) -> Removed:
+        """Forgets what is older than the settings say; nothing from `keep_from` (Unix µs) on, for reports still due.
+
+        Raises:
+            JournalError, OSError: it could not be done now; call again.
+        """
+        with self._alone:
+            now = clock.now_us()
+            before = now - self.settings.privacy.retention_days * DAY_US
+            before = before if keep_from is None else min(before, keep_from)
+            removed = forgetting.prune(self._open(), self._folder, now, before, self._day_begins)
+            if removed.openings:
+                log.info("journal: %d entries of more than %d days forgotten", removed.openings, self._days)
+            self._scrub(needed=bool(removed.kinds))
+            return removed
+
+    def erase(self) -> Removed:
+        """Forgets everything that tells of the person, at once, what waits in the spool included.
+
+        Raises:
+            JournalError, OSError: it could not be done now.
+        """
+        with self._alone:
+            state, trouble = self._drain()
+            if state != DrainState.OK:
+                raise JournalError(trouble)
+            removed = forgetting.erase(self._open(), self._folder, clock.now_us())
+            self._scrub(needed=True)
+            return removed
+
+    def within(self, work: Callable[[Any], T]) -> T:
+        """What `work` gives for the writing connection, in a transaction of its own.
+
+        Raises:
+            JournalError: the journal cannot be written now; nothing has changed.
+        """
+        with self._alone:
+            return self._open().within(work)
+
+    def agents(self) -> dict[str, int]:
+        """Number of the last record stored, by agent."""
+        return self._journal.agents if self._journal else {}
+
+    def close(self) -> None:
+        """Closes the journal; the next call opens it again."""
+        with self._alone:
+            if self._journal:
+                self._journal.close()
+
+    def _drain(self) -> tuple[str, str]:
+        """State and trouble."""
+        try:
+            level = spool.Level(self.settings.privacy.level)
+            drained = self._open().drain(self._folder, level=level, confirm=self._confirm, stop=self._late)
+            self.stored(self._open().query)
+            if self._scrub_due == Scrub.LOG and forgetting.empty_log(self._open()):
+                self._scrub_due = Scrub.NOTHING
+        except (OSError, JournalError) as error:
+            return UNUSABLE, str(error)
+        return drained.state, drained.message
+
+    def _late(self) -> bool:
+        return clock.monotonic() > self.end_at
+
+    def _open(self) -> Journal:
+        if self._journal is None:
+            self._journal = Journal(self.settings.state.dir / "journal.sqlite", clock.now_us)
+        return self._journal
+
+    def _scrub(self, *, needed: bool) -> None:
+        """Takes what was removed out of the file; where a reader holds on to the old state, drains do the rest."""
+        if needed:
+            self._scrub_due = Scrub.FILE
+        if self._scrub_due == Scrub.FILE:
+            self._scrub_due = Scrub.NOTHING if forgetting.scrub(self._open()) else Scrub.LOG
+
+    def _news(self, state: str) -> list[dict[str, Any]]:
+        """That the journal could not be written for a while, once it can be again."""
+        if state != DrainState.OK:
+            self._since = self._since or clock.now_us()
+            self._state = state
+        elif self._since:
+            detail = f"{self._state} for {max(0, clock.now_us() - self._since) // 1_000_000} s"
+            self._since = 0
+            return [{"kind": "repair", "what": "journal can be written again", "detail": detail}]
+        return []
+
+    def _day_begins(self, at: int) -> int:
+        zone = ZoneInfo(self.settings.time.zone)
+        return midnight(day_of(at, zone), zone)
+
+    @property
+    def _days(self) -> int:
+        return self.settings.privacy.retention_days
+
+    def _confirm(self, attempts: Sequence[spool.RawAttempt]) -> list[bool]:
+        """Whether the hash match behind each attempt is one by full name too."""
+        table = self._table()
+        return [table is None or confirmed(table, attempt) for attempt in attempts]
+
+    def _table(self) -> Table | None:
+        """The live table, to look names up in."""
+        pointer = read_pointer(self.settings.state.dir)
+        if pointer is None:
+            return None
+        if pointer.snapshot not in self._tables:
+            try:
+                table = open_table(self.settings.state.dir / pointer.snapshot)
+            except SnapshotError:
+                return None
+            self._tables = {pointer.snapshot: table}
+        return self._tables[pointer.snapshot]
+
+
+def confirmed(table: Table, attempt: spool.RawAttempt) -> bool:
+    """True if a rule of the attempt's source really names the recorded name, a name above it or (where only the site
+    is kept) one below it. Decides by full names, never by hash."""
+    if attempt.name == b"\x00":
+        return True
+    if any(table.sources[hit.combo.source].id == attempt.source for hit in table.hits(attempt.name)):
+        return True
+    if attempt.slot >= len(table.slots) or not table.slots[attempt.slot]:
+        return False
+    return table.name_at(attempt.slot).endswith(attempt.name)

@@ -1,0 +1,149 @@
+"""A copy of the journal in one file, and a journal taken from such a copy: after a loss, or on a new machine.
+
+The copy holds the whole log, so heads go on from it; that it was restored or moved is an entry of its own, with the
+head of what it replaced, which is kept beside it. Refuses a copy that is damaged or does not check, and never writes
+over a file. `backup` may run beside `control`; `restore` must not. Called by the command line.
+"""
+
+import os
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import apsw
+
+from blockerd.journal.check import check
+from blockerd.journal.entry import Repair
+from blockerd.journal.grow import add_entries
+from blockerd.journal.heads import Delivered, delivered, remember, remembered
+from blockerd.journal.log import Log, State, open_log
+from blockerd.journal.schema import JournalError, connect, open_writer, unreadable
+
+MOVED = "moved here from another machine"
+RESTORED = "restored from a backup"
+
+
+def backup(journal: Path, target: Path) -> State:
+    """Copies the journal at `journal` to the new file `target` (0600) and says what the copy holds.
+
+    Raises:
+        JournalError: there is no journal, or it cannot be read now.
+        FileExistsError: `target` is there.
+        OSError: it cannot be written.
+    """
+    with open_log(journal) as log:
+        if log is None:
+            raise JournalError(f"{journal}: nothing is on record yet")
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    try:
+        _copy(journal, target)
+        with open_log(target) as log:
+            assert log
+            return log.state()
+    except BaseException:
+        target.unlink()
+        raise
+
+
+def restore(journal: Path, source: Path, at: int) -> State:
+    """Puts the backup `source` in the place of the journal at `journal`, as of `at` (Unix µs); the log it holds now.
+
+    Nobody may write the journal meanwhile.
+
+    Raises:
+        JournalError: `source` is no backup, is damaged, or does not check; everything is as it was.
+        OSError: a file cannot be written.
+    """
+    before = _assert_sound(source)
+    replaced = _state(journal)
+    beside = journal.with_name(f"{journal.name}.new")
+    beside.unlink(missing_ok=True)
+    os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    try:
+        _copy(source, beside)
+        _sync(beside)
+        _set_aside(journal, at)
+        beside.rename(journal)
+    finally:
+        beside.unlink(missing_ok=True)
+    _remember(journal)
+    return _told(journal, at, before, replaced)
+
+
+def _told(journal: Path, at: int, before: State, replaced: State | None) -> State:
+    """Opens the new journal, brings it up to date, and puts on record where it comes from."""
+    ended = replaced or State("", 0, b"", 0, 0)
+    what = MOVED if replaced is None else RESTORED
+    detail = f"log {before.log} with {before.size} leaves"
+    db, _ = open_writer(journal, at)
+    with closing(db):
+        with db:
+            add_entries(db, [Repair(at, what, "", ended.log, ended.size, ended.root.hex(), detail)])
+        return Log(db).state()
+
+
+def _assert_sound(source: Path) -> State:
+    """What `source` holds; raises JournalError unless every hash in it fits."""
+    try:
+        db = connect(source)
+        if db is None:
+            raise JournalError(f"{source}: no backup of a journal; name a file that `blockerd backup` wrote")
+        with closing(db):
+            if db.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)]:
+                raise JournalError(f"{source}: damaged; take an older backup")
+            checked = check(db)
+            if checked.broken:
+                first = checked.broken[0]
+                raise JournalError(f"{source}: its log does not fit at leaf {first.first} ({first.why}); not taken")
+            return Log(db).state()
+    except apsw.Error as error:
+        raise unreadable(source, error) from None
+
+
+def _state(journal: Path) -> State | None:
+    """What the journal holds that is about to be replaced; None where there is none, or none that can be read."""
+    try:
+        with open_log(journal) as log:
+            return None if log is None else log.state()
+    except (JournalError, ValueError):
+        return State("", 0, b"", 0, 0)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copies one moment of `source` into the empty file `target`, which then is whole without companions."""
+    try:
+        with (
+            closing(apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)) as old,
+            closing(apsw.Connection(str(target))) as new,
+        ):
+            old.set_busy_timeout(1000)
+            with new.backup("main", old, "main") as copying:
+                copying.step()
+            new.pragma("journal_mode", "delete")
+    except apsw.Error as error:
+        raise unreadable(source, error) from None
+
+
+def _set_aside(journal: Path, at: int) -> None:
+    stamp = datetime.fromtimestamp(at / 1e6, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    aside = journal.with_name(f"{journal.stem}-replaced-{stamp}{journal.suffix}")
+    for ending in ("-wal", "-shm", ""):
+        companion = journal.with_name(journal.name + ending)
+        if companion.exists():
+            companion.rename(aside.with_name(aside.name + ending))
+
+
+def _remember(journal: Path) -> None:
+    """On a new machine the last delivered head is noted beside the journal, as it was on the old one."""
+    with open_log(journal) as log:
+        head = delivered(log.db) if log else None
+        if log and head and not remembered(journal):
+            remember(journal, Delivered(log.state().log, head.size, head.root, head.delivered or 0, head.text))
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

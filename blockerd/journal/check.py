@@ -1,0 +1,169 @@
+"""Does the log still say what it said? Every hash is made again from what is there, and the first broken leaf is named.
+
+Finds whatever was changed without changing everything above it: rows, openings, commitments, stored nodes, peaks,
+counts, heads. One who rewrites all of them consistently is found only by a head that somebody else holds.
+Changes nothing. Called by commands, by tests and after an import.
+"""
+
+import heapq
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import apsw
+
+from blockerd.journal import merkle
+from blockerd.journal.grow import STEP, load
+from blockerd.journal.heads import heads
+from blockerd.journal.log import Gone, Log, Opening
+
+MOST = 100
+"""Broken places that one check tells."""
+
+_BLOCK = 1 << STEP
+_FEW = 10
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Broken:
+    """A place where the log does not fit: leaves `first` to `last` (size of the log: none in particular), and why."""
+
+    first: int
+    last: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The log as it stands, and what is broken in it, first leaf first."""
+
+    size: int
+    root: bytes
+    rows: int
+    broken: tuple[Broken, ...]
+
+
+def check(db: apsw.Connection) -> Checked:
+    """Makes every hash again. Reads one moment of the journal.
+
+    Raises:
+        apsw.Error: it cannot be read.
+    """
+    with Log(db).moment() as log:
+        try:
+            state = log.state()
+        except (ValueError, StopIteration):
+            return Checked(0, b"", 0, (Broken(0, 0, "size and peaks of the tree do not fit each other"),))
+        found = heapq.merge(
+            _leaves(log, state.minimum, state.size),
+            _nodes(log, state.size),
+            sorted(_whole(db, log, state.size, state.rows)),
+        )
+        broken = tuple(one for one, _ in zip(found, range(MOST), strict=False))
+    return Checked(state.size, state.root, state.rows, tuple(sorted(broken)))
+
+
+def _leaves(log: Log, minimum: int, size: int) -> Iterator[Broken]:
+    """Commitments that are missing or too many, and openings that do not fit theirs."""
+    openings = log.openings_in_order()
+    opening = next(openings, None)
+    expected = minimum
+    for n, commitment in log.commitments():
+        if n < minimum or n >= size:
+            yield Broken(n, n, "a leaf that is not in the tree")
+        for missing in range(expected, min(n, size)):
+            yield Broken(missing, missing, "its commitment is missing")
+        expected = max(expected, n + 1)
+        while opening and opening.n < n:
+            yield Broken(opening.n, opening.n, "an opening without a commitment")
+            opening = next(openings, None)
+        if opening and opening.n == n:
+            if why := _unfit(opening, commitment):
+                yield Broken(n, n, why)
+            opening = next(openings, None)
+    for missing in range(expected, size):
+        yield Broken(missing, missing, "its commitment is missing")
+
+
+def _unfit(opening: Opening, commitment: bytes) -> str:
+    """Why `opening` does not fit, "" where it does."""
+    if len(opening.salt) != merkle.SALT or merkle.commitment(opening.salt, opening.event) != commitment:
+        return "what it says is not what was committed to"
+    said = json.loads(opening.event)
+    if (said["kind"], said["at"]) != (opening.kind, opening.at):
+        return "its row is filed under another kind or time"
+    return ""
+
+
+def _nodes(log: Log, size: int) -> Iterator[Broken]:
+    """Stored nodes that their own children do not give."""
+    found = []
+    for level in range(STEP, max(size.bit_length(), 1), STEP):
+        for place in range(size >> level):
+            if why := _unlike(log, level, place):
+                first = place << level
+                found.append(Broken(first, first + (1 << level) - 1, why))
+    yield from sorted(found)
+
+
+def _unlike(log: Log, level: int, place: int) -> str:
+    try:
+        kept = log.node(level, place)
+    except Gone:
+        return "the stored hash over these leaves is missing"
+    children = log.level(level - STEP, place << STEP, _BLOCK)
+    if len(children) == _BLOCK and merkle.root_of(children) != kept:
+        return "these leaves do not give the stored hash over them"
+    return ""
+
+
+def _whole(db: apsw.Connection, log: Log, size: int, rows: int) -> Iterator[Broken]:
+    """What does not fit about the whole: peaks, heads, counts, rows outside of the log."""
+    try:
+        if log.peaks(size) != load(db).peaks:
+            yield Broken(_last_peak(size), size, "the leaves do not give the peaks of the tree")
+    except Gone:
+        pass  # told as a missing leaf or node
+    for head in heads(db):
+        if head.size > size:
+            yield Broken(size, size, f"signed head {head.id} is longer: {head.size} leaves")
+        elif (root := _root(log, head.size)) is not None and root != head.root:
+            yield Broken(0, head.size - 1, f"signed head {head.id} over {head.size} leaves has another root")
+    if next(iter(db.execute("SELECT count(*) FROM openings")))[0] != rows:
+        yield Broken(size, size, f"not {rows} openings, which is what was counted")
+    for n in _each(db, _LOST):
+        yield Broken(n, n, "the row of this opening is missing")
+    for sql, what in _OUTSIDE:
+        for key in _each(db, sql):
+            yield Broken(size, size, f"{what} {key}")
+
+
+def _last_peak(size: int) -> int:
+    """Where the smallest complete subtree at the end begins."""
+    return size & (size - 1) if size else 0
+
+
+def _root(log: Log, size: int) -> bytes | None:
+    """The root of the first `size` leaves as they are now; None where too much was removed to tell."""
+    try:
+        return log.root(size)
+    except Gone:
+        return None
+
+
+def _each(db: apsw.Connection, sql: str) -> list[int]:
+    return [int(key) for (key,) in db.execute(f"{sql} LIMIT {_FEW}")]
+
+
+_LOST = """
+    SELECT n FROM openings WHERE (event IS NOT NULL AND event NOT IN (SELECT id FROM events))
+    OR (attempt IS NOT NULL AND attempt NOT IN (SELECT id FROM attempts)) ORDER BY n
+"""
+_OUTSIDE = (
+    ("SELECT id FROM events WHERE id NOT IN (SELECT event FROM openings WHERE event IS NOT NULL)",
+     "an event without a leaf: row"),
+    ("SELECT id FROM attempts WHERE id NOT IN (SELECT attempt FROM openings WHERE attempt IS NOT NULL)"
+     " AND id NOT IN unsettled", "an attempt without a leaf: row"),
+    ("SELECT attempt FROM unsettled WHERE attempt NOT IN (SELECT id FROM attempts)",
+     "an attempt is missing before it was settled: row"),
+)  # fmt: skip

@@ -1,0 +1,187 @@
+"""Forgetting: openings go after a time, sums later, commitments stay; what is deleted is gone from the files too.
+
+Each transaction removes and says so in an entry of its own, with counts and nothing else. Refuses to touch a
+commitment that no delivered head covers. Called by `journal.append` for the one writer.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import apsw
+
+from blockerd.journal.entry import Prune
+from blockerd.journal.grow import STEP, add_entries, settle
+from blockerd.journal.sums import quarter
+
+DAY_US = 86_400_000_000
+YEAR_US = 365 * DAY_US
+SUMS_US = 2 * YEAR_US
+"""Sums by day are kept this long."""
+
+KEPT_A_YEAR = ("daily", "key-rotation", "prune", "repair", "report-sent")
+"""What readers of old mails may ask for; it names no site."""
+
+KEPT_AT_ERASE = (
+    "start", "stop", "unclean", "mark", "again", "beat", "clock-step", "zone-step", "list-updated", "list-rejected",
+    "key-rotation", "prune", "repair", "lost", "report-sent",
+)  # fmt: skip
+"""That and how it ran, which is no record of a person."""
+
+SCREEN = "screen-rows"
+"""Rows of screen time: their table is made by another part, where that is in use."""
+
+_CHUNK = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Openings removed by kind (and rows of SCREEN, which have none), leaves of which only subtree hashes are left."""
+
+    kinds: dict[str, int]
+    commitments: int = 0
+
+    @property
+    def openings(self) -> int:
+        """All of them."""
+        return sum(count for kind, count in self.kinds.items() if kind != SCREEN)
+
+
+def prune(
+    db: apsw.Connection, at: int, before: int, day_begins: Callable[[int], int], *, limit: int = _CHUNK
+) -> Removed:
+    """Removes up to `limit` attempts and as many events from before `before`; call again until nothing is removed.
+
+    Times in Unix µs; `day_begins` gives where the local day of a time begins. Inside a transaction.
+    """
+    assert db.in_transaction
+    kinds = _attempts(db, before, limit)
+    kinds.update(_events(db, before, at - YEAR_US, limit))
+    removed = Removed(kinds, _commitments(db, at - YEAR_US))
+    _sums(db, before, at - SUMS_US, day_begins)
+    db.execute(
+        "DELETE FROM spans WHERE last_us < ? AND id NOT IN (SELECT max(id) FROM spans GROUP BY process)", (before,)
+    )
+    kinds.update(_screen(db, before))
+    if removed.openings:
+        # A few at a time: the foreign key makes SQLite look through all attempts for each.
+        unused = "SELECT id FROM origins WHERE id NOT IN (SELECT origin FROM attempts) LIMIT 50"
+        db.execute(f"DELETE FROM origins WHERE id IN ({unused})")
+    if kinds or removed.commitments:
+        add_entries(db, [Prune(at, "age", before, removed.openings, kinds, removed.commitments)])
+    return removed
+
+
+def erase(db: apsw.Connection, at: int) -> Removed:
+    """Removes everything that tells of the person, sums included; attempts still open get their leaf first.
+
+    Inside a transaction.
+    """
+    assert db.in_transaction
+    while settle(db, at, force=True):
+        pass
+    kinds = {"attempt": next(iter(db.execute("SELECT count(*) FROM attempts")))[0]}
+    db.execute("DELETE FROM openings WHERE attempt IS NOT NULL")
+    db.execute("DELETE FROM attempts; DELETE FROM sums; DELETE FROM origins")
+    marks = ", ".join("?" * len(KEPT_AT_ERASE))
+    kinds.update(_drop_events(db, f"kind NOT IN ({marks})", KEPT_AT_ERASE))
+    kinds.update(_screen(db, 1 << 62))
+    removed = Removed({kind: count for kind, count in kinds.items() if count})
+    _uncount(db, removed.openings)
+    add_entries(db, [Prune(at, "erase", at, removed.openings, removed.kinds)])
+    return removed
+
+
+def scrub(db: apsw.Connection) -> bool:
+    """Writes the file anew from what is left and empties the write-ahead log. Outside of any transaction.
+
+    False where a reader holds on to the old state: call again later. (`secure_delete` alone leaves bytes of rows that
+    were moved within their page.)
+    """
+    db.execute("VACUUM")
+    return empty_log(db)
+
+
+def empty_log(db: apsw.Connection) -> bool:
+    """Empties the write-ahead log; False where a reader or another program is in the way."""
+    try:
+        ((busy, _, _),) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except (apsw.BusyError, apsw.LockedError):
+        return False
+    return not busy
+
+
+def _attempts(db: apsw.Connection, before: int, limit: int) -> dict[str, int]:
+    """Removes settled attempts that ended before `before`."""
+    rule = "first_us < ?1 AND last_us < ?1 AND id NOT IN unsettled ORDER BY first_us LIMIT ?2"
+    db.execute("CREATE TEMP TABLE IF NOT EXISTS going (id INTEGER PRIMARY KEY); DELETE FROM temp.going")
+    db.execute(f"INSERT INTO temp.going SELECT id FROM attempts WHERE {rule}", (before, limit))
+    count = db.changes()
+    db.execute("DELETE FROM openings WHERE attempt IN (SELECT id FROM temp.going)")
+    _uncount(db, db.changes())
+    db.execute("DELETE FROM attempts WHERE id IN (SELECT id FROM temp.going)")
+    return {"attempt": count} if count else {}
+
+
+def _events(db: apsw.Connection, before: int, year: int, limit: int) -> dict[str, int]:
+    marks = ", ".join("?" * len(KEPT_A_YEAR))
+    rule = f"id IN (SELECT id FROM events WHERE at_us < ? AND (at_us < ? OR kind NOT IN ({marks})) ORDER BY id LIMIT ?)"
+    kinds = _drop_events(db, rule, (before, min(year, before), *KEPT_A_YEAR, limit))
+    _uncount(db, sum(kinds.values()))
+    return kinds
+
+
+def _drop_events(db: apsw.Connection, rule: str, values: Sequence[int | str]) -> dict[str, int]:
+    counted = db.execute(f"SELECT kind, count(*) FROM events WHERE {rule} GROUP BY kind", values)
+    kinds = {str(kind): int(count) for kind, count in counted}
+    db.execute(f"DELETE FROM openings WHERE event IN (SELECT id FROM events WHERE {rule})", values)
+    db.execute(f"DELETE FROM events WHERE {rule}", values)
+    return kinds
+
+
+def _screen(db: apsw.Connection, before: int) -> dict[str, int]:
+    """Removes screen time that ended before `before`; which agent sent how much stays, so that it is taken once."""
+    if not db.table_exists("main", "screen"):
+        return {}
+    db.execute("DELETE FROM screen WHERE end_us < ?", (before,))
+    return {SCREEN: db.changes()} if db.changes() else {}
+
+
+def _uncount(db: apsw.Connection, openings: int) -> None:
+    db.execute("UPDATE tree SET rows = rows - ?", (openings,))
+
+
+def _sums(db: apsw.Connection, before: int, oldest: int, day_begins: Callable[[int], int]) -> None:
+    """Makes quarters of days that are over before `before` into days; drops those before `oldest`."""
+    db.execute("DELETE FROM sums WHERE begins < ?", (oldest,))
+    edge = quarter(day_begins(before))
+    days: dict[tuple[int, str, str], list[int]] = {}
+    stale = []
+    for begins, category, kind, attempts, questions in db.execute(
+        "SELECT begins, category, kind, attempts, questions FROM sums WHERE begins < ?", (edge,)
+    ):
+        day = quarter(day_begins(begins))
+        if day != begins:
+            stale.append((begins, category, kind))
+            total = days.setdefault((day, category, kind), [0, 0])
+            total[0] += attempts
+            total[1] += questions
+    db.executemany("DELETE FROM sums WHERE begins = ? AND category = ? AND kind = ?", stale)
+    db.executemany(
+        "INSERT INTO sums (begins, category, kind, attempts, questions) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+        " SET attempts = attempts + excluded.attempts, questions = questions + excluded.questions",
+        [(*key, *counts) for key, counts in days.items()],
+    )
+
+
+def _commitments(db: apsw.Connection, year: int) -> int:
+    """Drops commitments of whole blocks below a head delivered over a year ago, where no opening is left."""
+    sql = "SELECT max(size) FROM heads WHERE delivered_us IS NOT NULL AND at_us < ?"
+    covered = next(iter(db.execute(sql, (year,))))[0] or 0
+    first = next(iter(db.execute("SELECT min(n) FROM openings")))[0]
+    minimum = min(covered, covered if first is None else first) >> STEP << STEP
+    if minimum <= next(iter(db.execute("SELECT minimum FROM tree")))[0]:
+        return 0
+    db.execute("DELETE FROM commitments WHERE n < ?", (minimum,))
+    dropped = db.changes()
+    db.execute("UPDATE tree SET minimum = ?", (minimum,))
+    return dropped

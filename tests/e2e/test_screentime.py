@@ -1,0 +1,233 @@
+"""Screen time from a real desktop to `blockerd time`: agent, socket, spool, journal, with both sides killed in between.
+
+Real time, so it is short: presence needs no waiting, since a pause under three minutes is activity.
+"""
+
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+pytest.importorskip("xcffib", reason="xcffib is missing: install blockerd[agent]")
+
+from blockerd.screentime.notice import TEXT
+from tests.e2e.install import Install, kill, wait_until
+from tests.e2e.stub import Stub
+from tests.fakes.dbus import Service, private_bus
+from tests.fakes.desktop import NEEDS, Desktop, desktop
+
+pytestmark = [*NEEDS, pytest.mark.needs_tool("dbus-daemon", "dbus")]
+
+NOTIFICATIONS = "/org/freedesktop/Notifications"
+
+
+@pytest.fixture
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Desktop, Service]]:
+    """A desktop with a bus and somebody who shows notices; processes started from here on belong to it."""
+    with desktop() as screen, private_bus(tmp_path / "dbus") as address:
+        for name, value in screen.environment().items():
+            if name in ("DISPLAY", "XDG_SESSION_TYPE", "DBUS_SYSTEM_BUS_ADDRESS"):
+                monkeypatch.setenv(name, value)
+        monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
+        service = Service(address, "org.freedesktop.Notifications")
+        service.methods[NOTIFICATIONS, "Notify"] = lambda *args: ("u", (len(service.calls),))
+        yield screen, service
+        service.close()
+
+
+@pytest.fixture
+def install(tmp_path: Path) -> Iterator[Install]:
+    with Stub() as stub:
+        made = Install(tmp_path, stub.port)
+        yield made
+        made.end()
+        assert "Traceback" not in made.said(), made.said()
+
+
+def _agent(install: Install) -> int:
+    """The pid of an agent that measures."""
+    log = install.var / "agent" / "1" / "state"
+    before = log.read_bytes() if log.exists() else b""
+    pid = install.start("agent").pid
+    wait_until(lambda: log.exists() and log.read_bytes() != before, 10, install.said)
+    return pid
+
+
+def _time(install: Install, *words: str) -> dict[str, Any]:
+    done = install.call("time", *words, "--json")
+    assert done.returncode == 0, done.stderr
+    got: dict[str, Any] = json.loads(done.stdout)
+    return got
+
+
+def test_what_was_in_front_is_what_time_shows_though_both_sides_were_killed(
+    install: Install, session: tuple[Desktop, Service]
+):
+    screen, _ = session
+    daemon = install.run()
+    windows = {app: screen.window(app) for app in ("editor", "browser")}
+    agent = _agent(install)
+    played = _Played(screen, windows)
+    played.front("editor", 2.0)
+    played.front("browser", 1.5)
+    kill(install.pid("control"), signal.SIGKILL)
+    played.front("editor", 1.5)
+    kill(agent, signal.SIGKILL)
+    agent = _agent(install)
+    played.front("browser", 2.0)
+    wait_until(lambda: install.pid("control"), 10, install.said)
+    played.over()
+    _ended(agent)
+    totals: dict[str, int] = {}
+
+    def all_there() -> bool:
+        totals.update({row["app"]: row["seconds"] for row in _time(install, "week")["apps"]})
+        return all(abs(totals.get(app, 0) - played.truth[app]) <= 1 for app in windows)
+
+    wait_until(all_there, 15, lambda: f"{totals} {played.truth}")  # what the killed control left is taken when quiet
+    assert set(totals) <= {"editor", "browser", "desktop"}
+    assert daemon.poll() is None
+
+
+class _Played:
+    """Windows brought to the front for a while; `truth` sums up for how many seconds each was there."""
+
+    def __init__(self, screen: Desktop, windows: dict[str, int]) -> None:
+        self.truth = dict.fromkeys(windows, 0.0)
+        self._screen, self._windows = screen, windows
+        self._app, self._since = "", 0.0
+
+    def front(self, app: str, seconds: float) -> None:
+        """Brings `app` to the front, and leaves it there for at least `seconds`."""
+        self.over()
+        self._app, self._since = app, time.monotonic()
+        self._screen.activate(self._windows[app])
+        wait_until(lambda: time.monotonic() - self._since >= seconds, seconds + 1)
+
+    def over(self) -> None:
+        """A last key is pressed."""
+        self._screen.press()
+        if self._app:
+            self.truth[self._app] += time.monotonic() - self._since
+        self._app = ""
+
+
+def _ended(pid: int) -> None:
+    kill(pid, signal.SIGTERM)
+    psutil.Process(pid).wait(10)
+
+
+def test_a_block_is_told_once_in_one_calm_line(install: Install, session: tuple[Desktop, Service]):
+    screen, service = session
+    install.configure(install.add_list("mine", "listed.test\n"))
+    install.run()
+    screen.window("editor")
+    _agent(install)
+    _listening(install)
+    for _ in range(5):
+        install.ask("listed.test")
+    wait_until(lambda: _shown(service), 10, install.said)
+    install.ask("www.listed.test")
+    install.ask("blocked.example")
+    wait_until(lambda: len(_shown(service)) == 2, 10, install.said)
+    assert [(args[3], args[4]) for args in _shown(service)] == [(TEXT, "")] * 2
+    assert "listed.test" not in str(_shown(service))
+
+
+def test_no_notice_over_a_window_that_fills_the_screen(install: Install, session: tuple[Desktop, Service]):
+    screen, service = session
+    install.configure(install.add_list("mine", "listed.test\n"))
+    install.run()
+    window = screen.window("player")
+    screen.fullscreen(window, on=True)
+    _agent(install)
+    last = _listening(install)
+    install.ask("blocked.example")
+    got = _ask(install, {"do": "notices", "after": last})
+    assert [notice["category"] for notice in got["notices"]] == ["demo"]
+    wait_until(lambda: _heard(install) >= 2, 10, install.said)  # the agent has it too, and waits for the next one
+    screen.fullscreen(window, on=False)
+    install.ask("listed.test")
+    wait_until(lambda: _shown(service), 10, install.said)
+    assert len(_shown(service)) == 1
+
+
+def _listening(install: Install) -> int:
+    """Waits until the agent waits for notices; the number of the newest one."""
+    wait_until(lambda: (install.var / "agent" / "1" / "agent").exists(), 10, install.said)
+    last = 0
+    while not last:
+        last = int(_ask(install, {"do": "notices", "after": 0})["last"])
+    wait_until(lambda: _heard(install) >= 2, 10, install.said)
+    return last
+
+
+def _heard(install: Install) -> int:
+    """Sockets of `control` on its path: the one that listens, and one for each who waits for an answer."""
+    lines = psutil.Process(install.pid("control")).net_connections("unix")
+    return sum("control.sock" in str(line.laddr) for line in lines)
+
+
+def _shown(service: Service) -> list[tuple[Any, ...]]:
+    return [args for _, member, args in service.calls if member == "Notify"]
+
+
+def _ask(install: Install, request: dict[str, Any]) -> dict[str, Any]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(40)
+        sock.connect(str(install.var / "run" / "control.sock"))
+        sock.sendall(json.dumps(request).encode() + b"\n")
+        got: dict[str, Any] = json.loads(sock.makefile("rb").readline())
+    return got
+
+
+def test_a_second_agent_in_a_session_says_so_and_ends(install: Install, session: tuple[Desktop, Service]):
+    _agent(install)
+    second = install.call("agent")
+    assert second.returncode == 1
+    assert "already running" in second.stderr
+    assert second.stderr.count("\n") == 1
+
+
+def test_check_says_what_can_be_measured_here(install: Install, session: tuple[Desktop, Service]):
+    assert "X11 session: the app in front is known, idle time is known." in install.call("agent", "--check").stdout
+
+
+def test_the_export_has_the_form_of_activitywatch(install: Install, session: tuple[Desktop, Service]):
+    screen, _ = session
+    install.run()
+    screen.window("editor")
+    agent = _agent(install)
+    played = _Played(screen, {"editor": screen.window("editor")})
+    played.front("editor", 1.0)
+    played.over()
+    _ended(agent)
+    done = install.call("time", "week", "--export", "-")
+    buckets = json.loads(done.stdout)["buckets"]
+    assert sorted(bucket["type"] for bucket in buckets.values()) == ["afkstatus", "currentwindow"]
+    for key, bucket in buckets.items():
+        assert bucket["id"] == key
+        assert {"client", "hostname", "created", "type", "events"} <= set(bucket)
+        assert all(set(event) == {"timestamp", "duration", "data"} for event in bucket["events"])
+
+
+@pytest.mark.soak
+def test_the_agent_takes_little(install: Install, session: tuple[Desktop, Service]):
+    """Two thousandths of a core and 40 MB, over a minute of looks."""
+    install.run()
+    screen, _ = session
+    screen.window("editor")
+    process = psutil.Process(_agent(install))
+    until: Callable[[], bool] = lambda: time.monotonic() - began >= 60  # noqa: E731
+    spent, began = sum(process.cpu_times()[:2]), time.monotonic()
+    wait_until(until, 61)
+    share = (sum(process.cpu_times()[:2]) - spent) / (time.monotonic() - began)
+    rss = process.memory_info().rss
+    assert (share <= 0.002, rss <= 40 << 20) == (True, True), (share, rss, os.cpu_count())
