@@ -136,7 +136,7 @@ class Cache:
         self._entries[key] = entry
         self.octets += len(entry.body)
         while len(self._entries) > self._most or self.octets > self._room:
-            # Many at a time: to find the first key of a dict whose beginning was deleted takes a walk over what is gone.
+            # Many at a time: the way to the first key of a dict leads over all that was deleted before it.
             for oldest in list(islice(self._entries, 1 + self._most // 64)):
                 self._drop(oldest)
 

@@ -71,7 +71,7 @@ def test_the_cache_holds_no_more_than_it_may(tmp_path: Path):
         with server.socket() as sock:
             ask_all(sock, (query(f"n{n}.many.test") for n in range(2000)), window=48)
         wait_until(lambda: server.forwarded() >= 2000, 5)
-        assert server.status()["cache"] == 500
+        assert 480 <= server.status()["cache"] <= 500, "full, and some room made at a time"
 
 
 @contextmanager
