@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from jeepney import DBusAddress as DBusAddress  # type: ignore[import-untyped]
+from jeepney import DBusAddress as DBusAddress
 from jeepney import MatchRule, Message, Properties, message_bus, new_method_call
-from jeepney.io.blocking import DBusConnection, open_dbus_connection  # type: ignore[import-untyped]
-from jeepney.wrappers import DBusErrorResponse, unwrap_msg  # type: ignore[import-untyped]
+from jeepney.io.blocking import DBusConnection, open_dbus_connection
+from jeepney.wrappers import DBusErrorResponse, unwrap_msg
 
 LIMIT = 0.4
 """Seconds that one call may take; a desktop that hangs is unknown, and never holds up the agent for long."""

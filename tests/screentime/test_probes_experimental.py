@@ -11,8 +11,8 @@ import pytest
 
 pytest.importorskip("jeepney", reason="jeepney is missing: install blockerd[agent]")
 
-from jeepney import DBusAddress, new_method_call  # type: ignore[import-untyped]
-from jeepney.io.blocking import open_dbus_connection  # type: ignore[import-untyped]
+from jeepney import DBusAddress, new_method_call
+from jeepney.io.blocking import open_dbus_connection
 
 from blockerd.screentime import probe_kde, probe_sway
 from blockerd.screentime.heartbeat import SECOND
