@@ -15,12 +15,9 @@ import pytest
 
 NOT_RUN = "not run here: "
 ONCE = (
-    "trials/",
-    "scenarios/",
-    "screentime/",
-    "e2e/test_screentime.py",
-    "e2e/test_home.py",
-    "report/test_verify_page.py",
+    *("trials/", "scenarios/", "screentime/", "e2e/test_screentime.py", "e2e/test_home.py", "lists/test_offline.py"),
+    *("report/test_verify_page.py", "report/test_verify_tampering.py", "report/test_mail_html.py"),
+    *("report/test_compose.py", "journal/test_storm.py"),
 )
 """Tests that tell nothing new on another Python: real browsers and screens, much traffic, pure scenarios."""
 
