@@ -245,6 +245,8 @@ def foreign_lock(folder: Path, seconds: float):
     install = Install(folder, 9)
     try:
         install.run()
+        made = "SELECT count(*) FROM sqlite_schema WHERE name = 'events'"
+        wait_until(lambda: (install.var / "journal.sqlite").exists() and _one(install, made), 10, install.said)
         db = apsw.Connection(str(install.var / "journal.sqlite"))
         db.set_busy_timeout(5000)
         db.execute("BEGIN IMMEDIATE")
