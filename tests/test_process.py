@@ -86,7 +86,7 @@ def test_looking_who_runs_never_refuses_a_start(settings: Settings):
     looking.start()
     try:
         for _ in range(100):
-            os.close(Instance(settings, "dns")._fd)
+            os.close(Instance(settings, "dns", patience=2.0)._fd)
     finally:
         end.set()
         looking.join()
