@@ -1,0 +1,330 @@
+"""`proxy` and `proxy-ca`: the HTTPS proxy as a process, its environment, its rules, its certificate authority."""
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from blockerd.cli.output import Stop, columns, dump, say, settings_of, warn
+from blockerd.process import ENV_LIFE, ENV_WORDS, AlreadyRunning, Instance
+from blockerd.settings import OnPolicyError, Settings
+
+
+def register(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Adds the commands of this file."""
+    proxy = commands.add_parser("proxy", help="the HTTPS proxy, for pages", allow_abbrev=False)
+    proxy.set_defaults(run=run_proxy)
+    words = proxy.add_subparsers(dest="word", metavar="WORD")
+    setup = words.add_parser("setup", help="make the proxy's own environment", allow_abbrev=False)
+    setup.add_argument("--python", default=sys.executable, help="interpreter for it, 3.11 or newer")
+    setup.add_argument("--into", metavar="FOLDER", help="another place than <state.dir>/proxy/venv")
+    setup.add_argument("--lock", metavar="FILE", help="install exactly this, by digest")
+    setup.set_defaults(run=run_setup)
+    words.add_parser("pac", help="a PAC file", allow_abbrev=False).set_defaults(run=run_pac)
+    policy = words.add_parser("policy", help="a browser policy", allow_abbrev=False)
+    policy.add_argument("browser", choices=("chromium", "firefox"))
+    policy.set_defaults(run=run_policy)
+    mode = words.add_parser("mode", help="rules of a stricter mode, and their undo", allow_abbrev=False)
+    mode.add_argument("mode", choices=("transparent", "local", "undo"))
+    mode.add_argument("--user", default="blockerd", help="system user of the proxy")
+    mode.set_defaults(run=run_mode)
+    words.add_parser("rules", help="which hosts have page rules", allow_abbrev=False).set_defaults(run=run_rules)
+    forget = words.add_parser("forget", help="open connections to HOST again", allow_abbrev=False)
+    forget.add_argument("host")
+    forget.set_defaults(run=run_forget)
+    _register_ca(commands)
+
+
+def _register_ca(commands: "argparse._SubParsersAction[Any]") -> None:
+    authority = commands.add_parser("proxy-ca", help="the machine's own certificate authority", allow_abbrev=False)
+    words = authority.add_subparsers(dest="word", required=True, metavar="WORD")
+    words.add_parser("status", help="what it is, may sign, and who trusts it", allow_abbrev=False).set_defaults(
+        run=run_status
+    )
+    for word, what in (("install", "into this machine's trust stores"), ("rotate", "a new root in place of the old")):
+        one = words.add_parser(word, help=what, allow_abbrev=False)
+        one.add_argument("--home", default=os.path.expanduser("~"), help="whose browsers")
+        one.add_argument("--by-hand", action="store_true", help="touch no store: you trust it where it is needed")
+        one.set_defaults(run=run_install if word == "install" else run_rotate)
+    words.add_parser("remove", help="out of every store, and away", allow_abbrev=False).set_defaults(run=run_remove)
+
+
+def run_proxy(args: argparse.Namespace) -> int:
+    """The proxy in the foreground; 2 where it has no environment."""
+    settings = settings_of(args)
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
+    from blockerd.proxy import environment
+
+    made = environment.find(settings)
+    if made is None:
+        raise Stop("the proxy has no environment of its own yet; run: blockerd proxy setup")
+    held = _only(settings)
+    process = _process()
+    try:
+        process.prepare(settings)
+    except process.ProxyError as error:
+        raise Stop(str(error)) from None
+    life, said = int(os.environ.pop(ENV_LIFE, "-1")), int(os.environ.pop(ENV_WORDS, "-1"))
+
+    def tell(word: str) -> None:
+        logging.getLogger(__name__).info("%s on %s", word, settings.proxy.listen)
+        if said >= 0:
+            os.write(said, f"{word}\n".encode())
+
+    if said >= 0:
+        os.set_inheritable(said, False)
+        os.write(said, b"bound\n")  # the supervisor waits for a word; mitmdump takes its port a moment later
+    code = int(process.ProxyProcess(settings, made).run(life, tell))
+    del held
+    return code
+
+
+def run_setup(args: argparse.Namespace) -> int:
+    """Makes the environment; 1 where a step did not end well."""
+    settings = settings_of(args)
+    from blockerd.proxy import environment
+
+    folder = Path(args.into) if args.into else settings.state.dir / "proxy" / "venv"
+    try:
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = environment.make(folder, Path(args.python), say, Path(args.lock) if args.lock else None)
+        version = environment.version(made)
+    except environment.SetupError as error:
+        raise Stop(f"proxy setup: {error}", 1) from None
+    except OSError as error:
+        raise Stop(f"{folder}: {error.strerror}", 1) from None
+    say(f"mitmproxy {version} is ready in {folder}. Next: blockerd proxy-ca install, then blockerd proxy")
+    return 0
+
+
+def run_pac(args: argparse.Namespace) -> int:
+    """Prints a PAC file."""
+    settings = settings_of(args)
+    from blockerd.proxy.pac import pac
+
+    fall_back = settings.proxy.on_policy_error is OnPolicyError.PASS
+    sys.stdout.write(pac(str(settings.proxy.listen), fall_back=fall_back))
+    return 0
+
+
+def run_policy(args: argparse.Namespace) -> int:
+    """Prints a browser policy."""
+    settings = settings_of(args)
+    from blockerd.proxy import manifest, pac
+
+    listen = str(settings.proxy.listen)
+    if args.browser == "chromium":
+        sys.stdout.write(pac.chromium_policy(listen))
+        return 0
+    certificate = settings.state.dir / "proxy" / "ca" / manifest.CERT_FILE
+    sys.stdout.write(pac.firefox_policy(listen, str(certificate) if certificate.exists() else ""))
+    return 0
+
+
+def run_mode(args: argparse.Namespace) -> int:
+    """Prints nftables rules."""
+    settings = settings_of(args)
+    from blockerd.proxy import modes
+
+    texts = {"transparent": modes.transparent(settings.proxy.listen.port, args.user), "local": modes.quic_only()}
+    sys.stdout.write(texts.get(args.mode, modes.UNDO))
+    return 0
+
+
+def run_rules(args: argparse.Namespace) -> int:
+    """Lists the hosts that have page rules; exit 1 if a line of the own file was not taken."""
+    settings = settings_of(args)
+    loaded = _rules(settings)
+    from blockerd.policy.name import to_text
+
+    rows: list[dict[str, Any]] = [
+        {"host": to_text(host), "rules": len(rules), "decrypts": any(rule.decrypts for rule in rules),
+         "categories": sorted({rule.category or "safe search" for rule in rules})}
+        for host, rules in sorted(loaded.pages.rules.by_host.items(), key=lambda item: to_text(item[0]))
+    ]  # fmt: skip
+    if args.json:
+        dump({"hosts": rows, "refused": [[one.line, one.text, one.reason] for one in loaded.refused]})
+    else:
+        lines = [(str(row["host"]), str(row["rules"]), ", ".join(row["categories"]),
+                  "decrypted while it may speak" if row["decrypts"] else "") for row in rows]  # fmt: skip
+        for line in columns(lines, right=frozenset((1,))):
+            say(line)
+        for one in loaded.refused:
+            warn(f"url-rules.txt:{one.line}: {one.reason}")
+    return 1 if loaded.refused else 0
+
+
+def run_forget(args: argparse.Namespace) -> int:
+    """Takes a host off those that pass; 1 where it is not among them."""
+    settings = settings_of(args)
+    from blockerd.proxy import manifest
+
+    try:
+        folder = manifest.proxy_folder(settings)
+        passed = manifest.passed(folder)
+        if passed.pop(args.host, None) is None:
+            raise Stop(f"{args.host}: not among the hosts that pass; see blockerd proxy-ca status", 1)
+        manifest.write_passed(folder, passed)
+    except OSError as error:
+        raise Stop(str(error)) from None
+    say(f"{args.host}: its connections are opened again where a rule may speak")
+    return 0
+
+
+def run_status(args: argparse.Namespace) -> int:
+    """Exit 1 where there is no root in force that a store trusts, or it ends within a month."""
+    settings = settings_of(args)
+    from blockerd import clock
+    from blockerd.proxy import manifest
+
+    try:
+        held = manifest.read(manifest.ca_folder(settings))
+        passed = manifest.passed(manifest.proxy_folder(settings))
+    except OSError as error:
+        raise Stop(str(error)) from None
+    missing = sorted(set(_hosts(settings)) - set(held.hosts))
+    days = int((held.ends - clock.now()) / 86400) if held.fingerprint else 0
+    good = held.trusted and days > 30 and not missing
+    if args.json:
+        dump({
+            "fingerprint": held.fingerprint or None, "ends": clock.rfc3339(held.ends) if held.fingerprint else None,
+            "days": days, "hosts": held.hosts, "missing": missing, "trusted": held.trusted,
+            "stores": [[one.kind, one.place, one.fingerprint == held.fingerprint] for one in held.stores],
+            "passed": {host: clock.rfc3339(at) for host, at in passed.items()},
+        })  # fmt: skip
+        return 0 if good else 1
+    for line in _status_lines(held.fingerprint, days, len(held.hosts), missing):
+        say(line)
+    for one in held.stores:
+        old = "" if one.fingerprint == held.fingerprint else "  an older root: blockerd proxy-ca remove or rotate"
+        say(f"  trusted in {one.place or 'a store of your own'} ({one.kind}){old}")
+    for host, at in sorted(passed.items()):
+        say(f"  passes since {clock.rfc3339(at)[:10]}: {host} (a client did not take our certificate)")
+    return 0 if good else 1
+
+
+def _status_lines(fingerprint: str, days: int, hosts: int, missing: list[str]) -> list[str]:
+    if not fingerprint:
+        return ["no certificate authority yet; run: blockerd proxy-ca install"]
+    lines = [f"root {fingerprint[:16]}…, {days} days left, may sign for {hosts} hosts and no other"]
+    if days <= 30:
+        lines.append("it ends soon; run: blockerd proxy-ca rotate")
+    if missing:
+        lines.append(f"rules without effect, for the root does not name their host: {', '.join(missing[:5])}; "
+                     "run: blockerd proxy-ca rotate")  # fmt: skip
+    return lines
+
+
+def run_install(args: argparse.Namespace) -> int:
+    """Makes a root where there is none and gives it to the trust stores; 1 where a store did not take it."""
+    settings = settings_of(args)
+    from blockerd import clock
+    from blockerd.proxy import manifest
+
+    authority = _authority()
+    try:
+        folder = manifest.ca_folder(settings)
+        authority.ensure(folder, _hosts(settings), clock.now())
+        return _give(folder, args)
+    except OSError as error:
+        raise Stop(str(error)) from None
+
+
+def run_rotate(args: argparse.Namespace) -> int:
+    """A new root in place of the old one, in every store; then the old one goes."""
+    settings = settings_of(args)
+    from blockerd import clock
+    from blockerd.proxy import manifest, stores
+
+    authority = _authority()
+    try:
+        folder = manifest.ca_folder(settings)
+        fresh = authority.rotate(folder, _hosts(settings), clock.now())
+        code = _give(folder, args)
+        old = _told(stores.remove(folder, stores.run, keep=fresh.fingerprint), "the old root is out of")
+        return code or old
+    except OSError as error:
+        raise Stop(str(error)) from None
+
+
+def run_remove(args: argparse.Namespace) -> int:
+    """Takes the root out of every store and away; 1 where a store did not let go of it."""
+    settings = settings_of(args)
+    from blockerd.proxy import manifest, stores
+
+    authority = _authority()
+    try:
+        folder = manifest.ca_folder(settings)
+        code = _told(stores.remove(folder, stores.run), "out of")
+        authority.erase(folder)
+    except OSError as error:
+        raise Stop(str(error)) from None
+    say("the root and its key are gone; no connection is opened any more")
+    return code
+
+
+def _give(folder: Path, args: argparse.Namespace) -> int:
+    from blockerd.proxy import manifest, stores
+
+    if args.by_hand:
+        stores.by_hand(folder)
+        say(f"trust it where you need it: {folder / manifest.CERT_FILE}")
+        return 0
+    home = Path(args.home)
+    problem = stores.begin_chromium(home, stores.run)
+    if problem:
+        warn(f"Chromium: {problem}; install certutil (package libnss3-tools)")
+    return _told(stores.install(folder, stores.found(Path("/"), home), stores.run), "trusted in")
+
+
+def _told(outcomes: list[Any], what: str) -> int:
+    for outcome in outcomes:
+        if outcome.problem:
+            warn(f"{outcome.store.place} ({outcome.store.kind}): {outcome.problem}")
+        else:
+            say(f"{what} {outcome.store.place} ({outcome.store.kind})")
+    return 1 if any(outcome.problem for outcome in outcomes) else 0
+
+
+def _hosts(settings: Settings) -> list[str]:
+    """Every host that has a rule for which its connection would be opened."""
+    from blockerd.policy.name import to_text
+
+    return [to_text(host) for host in _rules(settings).pages.rules.hosts]
+
+
+def _rules(settings: Settings) -> Any:  # noqa: ANN401 - shipped.Loaded, imported late
+    from blockerd.lists.sources import own_folder
+    from blockerd.proxy.shipped import load
+
+    try:
+        return load(own_folder(settings), safe_search=settings.dns.safe_search)
+    except OSError as error:
+        raise Stop(f"{own_folder(settings)}: {error.strerror}") from None
+
+
+def _authority() -> Any:  # noqa: ANN401 - the module, imported late
+    try:
+        from blockerd.proxy import ca
+    except ImportError:
+        raise Stop("cryptography is missing: install blockerd[control]") from None
+    return ca
+
+
+def _process() -> Any:  # noqa: ANN401 - the module, imported late
+    try:
+        from blockerd.proxy import process
+    except ImportError:
+        raise Stop("cryptography is missing: install blockerd[control]") from None
+    return process
+
+
+def _only(settings: Settings) -> Instance:
+    try:
+        return Instance(settings, "proxy", 2.5 if ENV_LIFE in os.environ else 0.1)
+    except AlreadyRunning as error:
+        raise Stop(f"{error}; state folder {settings.state.dir}; stop that one first") from None
+    except OSError as error:
+        raise Stop(f"{settings.state.dir}: {error.strerror}; name a folder you may write to in state.dir") from None

@@ -1,0 +1,454 @@
+"""The proxy on a machine of its own: one namespace with an origin, a resolver, clients of several kinds.
+
+`unshare --user --map-root-user --net --mount python -m tests.e2e.proxying FOLDER`; prints as JSON what each client got,
+what the origin saw and what was recorded. Called by test_proxy.py.
+"""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from blockerd.proxy.environment import Environment, checkout_folder
+from blockerd.proxy.process import command
+from blockerd.settings import load
+from tests.e2e.install import Install, alive, free_port, kill, members, wait_until
+from tests.e2e.stub import ADDRESS, Stub
+from tests.fakes.origin import Origin
+
+LISTED, OPEN, MIXED, PINNED, LATER = "cam.listed.test", "open.test", "mixed.test", "pinned.test", "later.test"
+RULES = f"||{MIXED}/board^\n||{PINNED}/board^\n||{MIXED}/never\n"
+NAMES = (LISTED, OPEN, MIXED, f"www.{MIXED}", PINNED, LATER)
+NEAR = ("127.0.0.1", "[::1]", "0.0.0.0", "2130706433", "localhost", "169.254.1.1", "10.0.0.1", "nas.home.test")
+MAIN = "import blockerd.cli.main as m; m.GROUPS.setdefault('proxy', ('proxy', 'proxy-ca')); raise SystemExit(m.main())"
+
+
+class Machine(Install):
+    """An install with a proxy; commands know `proxy` whether or not the command line does already."""
+
+    def __init__(self, folder: Path, upstream: int, config: str, dns: str = "") -> None:
+        self.proxy_port = free_port()
+        super().__init__(folder, upstream, dns=dns)
+        source = self.add_list("cams", "listed.test\n", "cam")
+        self.configure(f'{source}[privacy]\nlevel = "name"\n[proxy]\n'
+                       f'listen = "127.0.0.1:{self.proxy_port}"\n{config}')  # fmt: skip
+        self.root = self.var / "proxy" / "ca" / "blockerd-ca.crt"
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-c", MAIN, *words, "--config", str(self.file)]
+
+    def proxy(self) -> subprocess.Popen[bytes]:
+        """Starts the proxy and waits until it listens."""
+        process = self.start("proxy")
+        wait_until(lambda: _listens(self.proxy_port), 30, self.said)
+        return process
+
+    def curl(self, url: str, *words: str, trust: Path | None = None) -> dict[str, Any]:
+        """What curl gets: exit code, status of CONNECT and of the page, HTTP version, the page's text."""
+        done = subprocess.run(
+            ["curl", "-sS", "-m", "10", "-x", f"http://127.0.0.1:{self.proxy_port}", *words,
+             *(["--cacert", str(trust)] if trust else []),
+             "-w", "\n%{http_connect} %{http_code} %{http_version} %{size_download}", url],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        page, _, told = done.stdout.rpartition("\n")
+        connect, code, version, size = told.split()
+        return {"exit": done.returncode, "connect": int(connect), "code": int(code), "version": version,
+                "size": int(size), "page": page[-2000:]}  # fmt: skip
+
+    def tunnel(self, host: str, port: int = 443) -> socket.socket:
+        """A tunnel to `host`; raises OSError where the proxy refuses it."""
+        sock = socket.create_connection(("127.0.0.1", self.proxy_port), 10)
+        sock.sendall(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+        if b" 200 " not in _head(sock).split(b"\r\n")[0]:
+            raise ConnectionRefusedError("not 200")
+        return sock
+
+    def issuer(self, asked: str, sni: str, trust: Path) -> str:
+        """Who signed what a client sees; "closed" where the handshake ends without a certificate."""
+        context = ssl.create_default_context(cafile=str(trust))
+        try:
+            with self.tunnel(asked) as sock, context.wrap_socket(sock, server_hostname=sni) as tls:
+                names = (tls.getpeercert() or {}).get("issuer", ())
+                return str(dict(pair for part in names for pair in part)["organizationName"])  # type: ignore[misc]
+        except ssl.SSLCertVerificationError:
+            return "not trusted"
+        except OSError:
+            return "closed"
+
+
+def main(folder: Path) -> int:
+    """The course of events."""
+    for words in (("link", "set", "lo", "up"), ("addr", "add", f"{ADDRESS}/32", "dev", "lo")):
+        subprocess.run(["ip", *words], check=True, capture_output=True)
+    told: dict[str, Any] = {}
+    with Stub() as stub, Home() as home, Origin(folder, ADDRESS, NAMES, 443, 80) as origin:
+        machine = Machine(folder, stub.port, "", f'local_domains = {{"home.test" = "127.0.0.1:{home.port}"}}')
+        (machine.var / "own").mkdir(parents=True)
+        (machine.var / "own" / "url-rules.txt").write_text(RULES)
+        try:
+            machine.run()
+            told["install"] = machine.call("proxy-ca", "install", "--by-hand").returncode
+            told["mode of key"] = oct((machine.var / "proxy" / "ca" / "mitmproxy-ca.pem").stat().st_mode & 0o777)
+            (machine.var / "proxy" / "upstream-ca.pem").write_bytes(origin.authority.read_bytes())
+            process = machine.proxy()
+            for part in (plain, opened, shaped, near, cut, downloads, browser):
+                began = time.monotonic()
+                told[part.__name__] = part(machine, origin)
+                told[f"{part.__name__} took"] = round(time.monotonic() - began, 1)
+            told["killed"] = killed(machine, process)
+            wait_until(lambda: any(one["channel"] == "proxy" for one in machine.log()))
+            told["recorded"] = [[one["names"], one["category"], one["channel"]] for one in machine.log()]
+            told["spool"] = b"board" in b"".join(p.read_bytes() for p in machine.var.rglob("*.seg"))
+            told["status"] = json.loads(machine.call("proxy-ca", "status", "--json").stdout)
+            told["faults"] = faults(machine, origin)
+            told["without policy"] = without_policy(folder, stub.port, origin)
+            told["said"] = machine.said()[-3000:]
+        finally:
+            machine.end()
+    sys.stdout.write(json.dumps(told))
+    return 0
+
+
+def plain(machine: Machine, origin: Origin) -> dict[str, Any]:
+    """Hosts without rules: by curl and an HTTP library, plain and TLS."""
+    before = origin.accepted
+    got: dict[str, Any] = {
+        "listed": machine.curl(f"https://{LISTED}/"),
+        "listed http": machine.curl(f"http://{LISTED}/page"),
+        "listed by host header": machine.curl(f"http://{OPEN}/", "-H", f"Host: {LISTED}"),
+        "listed post": machine.curl(f"http://{LISTED}/page", "-d", "a" * 100_000),
+        "listed websocket": machine.curl(f"http://{LISTED}/ws", *_upgrade()),
+    }
+    got["connections for listed"] = origin.accepted - before
+    got["open"] = machine.curl(f"https://{OPEN}/x", trust=origin.authority)
+    got["open http"] = machine.curl(f"http://{OPEN}/y")
+    got["post"] = machine.curl(f"http://{OPEN}/z", "-d", "a" * 100_000)
+    got["issuer"] = machine.issuer(OPEN, OPEN, origin.authority)
+    got["library"] = _library(machine, origin)
+    got["handshakes"] = dict(origin.handshakes)
+    return got
+
+
+def opened(machine: Machine, origin: Origin) -> dict[str, Any]:
+    """A host with rules is decrypted; one whose client does not take our certificate passes from then on."""
+    got: dict[str, Any] = {
+        "board": machine.curl(f"https://{MIXED}/board/1", trust=machine.root),
+        "encoded": machine.curl(f"https://{MIXED}/x/../%42oard", "--path-as-is", trust=machine.root),
+        "other": machine.curl(f"https://{MIXED}/other", trust=machine.root),
+        "h1": machine.curl(f"https://{MIXED}/other", "--http1.1", trust=machine.root),
+        "below": machine.curl(f"https://www.{MIXED}/board", trust=machine.root),
+        "issuer": machine.issuer(MIXED, MIXED, machine.root),
+        "websocket": _frames(machine, MIXED, 200),
+        "pinned first": machine.issuer(PINNED, PINNED, origin.authority),
+    }
+    wait_until((machine.var / "proxy" / "passed.json").exists, 5, machine.said)
+    got["pinned then"] = machine.issuer(PINNED, PINNED, origin.authority)
+    got["origin saw"] = [one for one in origin.requests if "oard" in one]
+    return got
+
+
+def shaped(machine: Machine, origin: Origin) -> dict[str, Any]:
+    """Handshakes that name another host than was asked for, addresses, handshakes in pieces."""
+    before = origin.handshakes[LISTED]
+    got = {
+        "other sni": machine.issuer(OPEN, LISTED, origin.authority),
+        "address, listed sni": machine.issuer(ADDRESS, LISTED, origin.authority),
+        "address, open sni": machine.issuer(ADDRESS, OPEN, origin.authority),
+        "ruled host, other sni": machine.issuer(MIXED, OPEN, origin.authority),
+        **{
+            f"first {first} octets, {sni}": _in_pieces(machine, sni, first)
+            for first in (1, 2, 4, 50)
+            for sni in (LISTED, OPEN)
+        },
+        "plain in a tunnel, in pieces": _plain_in_pieces(machine),
+        "ssh": _raw(machine),
+    }
+    return {**got, "handshakes": origin.handshakes[LISTED] - before}
+
+
+def near(machine: Machine, origin: Origin) -> dict[str, Any]:
+    """What leads to this machine or into the home."""
+    port, got = machine.proxy_port, dict[str, Any]()
+    for host in NEAR:
+        tunnel = machine.curl(f"https://{host}:{port}/")
+        got[f"CONNECT {host}"], got[f"exit {host}"] = tunnel["connect"], tunnel["exit"]
+        got[host] = machine.curl(f"http://{host}:{port}/")["code"]
+    return got
+
+
+def cut(machine: Machine, origin: Origin) -> dict[str, Any]:
+    """Open tunnels end when a block begins; others go on."""
+    context = ssl.create_default_context(cafile=str(origin.authority))
+    with (
+        context.wrap_socket(machine.tunnel(LATER), server_hostname=LATER) as shut,
+        context.wrap_socket(machine.tunnel(OPEN), server_hostname=OPEN) as stays,
+    ):
+        assert machine.call("block", LATER).returncode == 0
+        began = time.monotonic()
+        shut.settimeout(5)
+        ended = shut.recv(1) == b""
+        took = time.monotonic() - began
+        stays.sendall(f"GET /still HTTP/1.1\r\nHost: {OPEN}\r\n\r\n".encode())
+        return {"ended": ended, "seconds": took, "other": b"200 OK" in stays.recv(4096)}
+
+
+def downloads(machine: Machine, origin: Origin) -> dict[str, int]:
+    """Large bodies arrive whole, passed and decrypted."""
+    return {
+        "passed": machine.curl(f"https://{OPEN}/big?32", "--http1.1", "-o", "/dev/null", trust=origin.authority)[
+            "size"
+        ],
+        "decrypted": machine.curl(f"https://{MIXED}/big?32", "--http1.1", "-o", "/dev/null", trust=machine.root)[
+            "size"
+        ],
+    }
+
+
+def browser(machine: Machine, origin: Origin) -> dict[str, str]:
+    """Chromium with the root in its own store sees pages, the block page, and an error for a listed host."""
+    home = machine.folder / "chromium"
+    (home / ".pki" / "nssdb").mkdir(parents=True)
+    store = f"sql:{home / '.pki' / 'nssdb'}"
+    subprocess.run(["certutil", "-d", store, "-N", "--empty-password"], check=True)
+    for name, path in (("origin", origin.authority), ("blockerd", machine.root)):
+        subprocess.run(["certutil", "-d", store, "-A", "-t", "C,,", "-n", name, "-i", str(path)], check=True)
+    return {what: _chromium(machine, home, url) for what, url in (
+        ("open", f"https://{OPEN}/page"), ("other", f"https://{MIXED}/page"), ("board", f"https://{MIXED}/board/2"),
+        ("listed", f"https://{LISTED}/"), ("listed http", f"http://{LISTED}/"),
+    )}  # fmt: skip
+
+
+def killed(machine: Machine, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """mitmdump comes again after its death, and ends after that of its parent."""
+    (child,) = _children(process.pid)
+    kill(child, signal.SIGKILL)
+    again = wait_until(lambda: _listens(machine.proxy_port) and _children(process.pid) != [child], 20, machine.said)
+    page = machine.curl(f"http://{OPEN}/again")["code"]
+    children = members(process.pid)
+    kill(process.pid, signal.SIGKILL)
+    ended = wait_until(lambda: not any(alive(pid) for pid in children), 5)
+    return {"again": again, "page": page, "ended": ended}
+
+
+def faults(machine: Machine, origin: Origin) -> dict[str, Any]:
+    """A gate that raises in its rules, and one that raises in every hook: listed stays shut, others flow."""
+    found: dict[str, Any] = {}
+    for fault in ("rules", "hooks"):
+        with _started(machine, f"faulty_{fault}.py"):
+            found[fault] = {
+                "listed": machine.curl(f"https://{LISTED}/")["connect"],
+                "listed http": machine.curl(f"http://{LISTED}/")["code"],
+                "address, listed sni": machine.issuer(ADDRESS, LISTED, origin.authority),
+                "open": machine.issuer(OPEN, OPEN, origin.authority),
+                "open http": machine.curl(f"http://{OPEN}/")["code"],
+            }
+    with _started(machine, "", "socks5"):
+        found["socks"] = {sni: _socks(machine, sni, origin.authority) for sni in (LISTED, OPEN)}
+    return found
+
+
+def without_policy(folder: Path, upstream: int, origin: Origin) -> dict[str, Any]:
+    """A proxy that has no policy: what `proxy.on_policy_error` says."""
+    found = {}
+    for what in ("block", "pass"):
+        (folder / what).mkdir()
+        machine = Machine(folder / what, upstream, f'on_policy_error = "{what}"\n')
+        try:
+            machine.proxy()
+            found[what] = [machine.curl(f"https://{OPEN}/", trust=origin.authority)["connect"],
+                           machine.curl(f"http://{LISTED}/")["code"]]  # fmt: skip
+        finally:
+            machine.end()
+    return found
+
+
+class Home(Stub):
+    """A name server of the home: every name is at 127.0.0.1."""
+
+    def _serve(self) -> None:
+        while True:
+            packet, client = self._sock.recvfrom(4096)
+            if not packet:
+                return
+            question = packet[12 : packet.index(b"\0", 12) + 5]
+            is_a = question[-4:-2] == b"\0\1"
+            record = b"\xc0\x0c\0\1\0\1\0\0\0\x1e\0\4\x7f\0\0\1" if is_a else b""
+            self._sock.sendto(
+                packet[:2] + b"\x81\x80\0\1\0" + bytes((int(is_a),)) + bytes(4) + question + record, client
+            )
+
+
+class _started:
+    """mitmdump with another script or mode, on the machine's port."""
+
+    def __init__(self, machine: Machine, script: str, mode: str = "regular") -> None:
+        folder = checkout_folder()
+        assert folder
+        words = command(load(machine.file, {}, machine.folder), Environment(folder), mode)
+        if script:
+            words[words.index("-s") + 1] = str(Path(__file__).with_name(script))
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        with (machine.folder / "said.txt").open("ab") as said:
+            self._process = subprocess.Popen(words, env=environment, stdout=said, stderr=said, cwd=machine.folder)
+        wait_until(lambda: _listens(machine.proxy_port), 20, machine.said)
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 0.5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _head(sock: socket.socket) -> bytes:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        piece = sock.recv(1)
+        if not piece:
+            raise ConnectionResetError("ended")
+        data += piece
+    return data
+
+
+def _children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _upgrade() -> list[str]:
+    told = (
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+    )
+    return ["--http1.1", *(word for one in told for word in ("-H", one))]
+
+
+def _library(machine: Machine, origin: Origin) -> dict[str, Any]:
+    """Python's own HTTP library through the proxy."""
+    context = ssl.create_default_context(cafile=str(origin.authority))
+    link = http.client.HTTPSConnection("127.0.0.1", machine.proxy_port, context=context, timeout=10)
+    link.set_tunnel(OPEN, 443)
+    link.request("GET", "/library")
+    status = link.getresponse().status
+    refused = http.client.HTTPSConnection("127.0.0.1", machine.proxy_port, context=context, timeout=10)
+    refused.set_tunnel(LISTED, 443)
+    return {"open": status, "listed": _error(lambda: refused.request("GET", "/"))}
+
+
+def _error(call: Callable[[], object]) -> str:
+    try:
+        call()
+    except OSError as error:
+        return str(error)
+    return ""
+
+
+def _frames(machine: Machine, host: str, count: int) -> int:
+    """How many of `count` WebSocket frames come back through a decrypted connection."""
+    context = ssl.create_default_context(cafile=str(machine.root))
+    with context.wrap_socket(machine.tunnel(host), server_hostname=host) as tls:
+        words = "\r\n".join(_upgrade()[2::2])
+        tls.sendall(f"GET /ws HTTP/1.1\r\nHost: {host}\r\n{words}\r\n\r\n".encode())
+        assert b" 101 " in _head(tls)
+        back = 0
+        for _ in range(count):
+            tls.sendall(b"\x81\x85" + bytes(4) + b"hello")
+            back += tls.recv(7) == b"\x81\x05hello"
+        return back
+
+
+def _hello(sni: str) -> bytes:
+    inside, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.create_default_context()
+    try:
+        context.wrap_bio(inside, out, server_hostname=sni).do_handshake()
+    except ssl.SSLWantReadError:
+        return out.read()
+    raise AssertionError("no hello")
+
+
+def _in_pieces(machine: Machine, sni: str, first: int) -> str:
+    """A handshake sent in two pieces: whether the origin answers."""
+    hello = _hello(sni)
+    with machine.tunnel(ADDRESS) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.sendall(hello[:first])
+        sock.settimeout(0.05)
+        try:
+            assert not sock.recv(1)
+        except TimeoutError:
+            sock.settimeout(5)
+        sock.sendall(hello[first:])
+        return "answered" if sock.recv(1) == b"\x16" else "closed"
+
+
+def _plain_in_pieces(machine: Machine) -> list[str]:
+    """Plain HTTP for a listed host, inside a tunnel to an address, its first letters alone: the status lines."""
+    found = []
+    for first in (1, 3, 9):
+        with machine.tunnel(ADDRESS, 80) as sock:
+            text = f"PROPPATCH /page HTTP/1.1\r\nHost: {LISTED}\r\n\r\n".encode()
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.sendall(text[:first])
+            sock.settimeout(0.05)
+            try:
+                assert not sock.recv(1)
+            except TimeoutError:
+                sock.settimeout(5)
+            sock.sendall(text[first:])
+            found.append(_head(sock).split(b"\r\n")[0].decode())
+    return found
+
+
+def _raw(machine: Machine) -> bool:
+    """A tunnel that carries no TLS and no HTTP is passed on as it is; the origin does not like it and ends it."""
+    with machine.tunnel(OPEN) as sock:
+        sock.sendall(b"SSH-2.0-test\r\n")
+        return bool(sock.recv(64) or True)
+
+
+def _socks(machine: Machine, sni: str, trust: Path) -> str:
+    """Who signed what a client sees that asks for an address by SOCKS, as in the modes where no name is asked for."""
+    context = ssl.create_default_context(cafile=str(trust))
+    try:
+        with socket.create_connection(("127.0.0.1", machine.proxy_port), 10) as sock:
+            sock.sendall(b"\5\1\0")
+            assert sock.recv(2) == b"\5\0"
+            sock.sendall(b"\5\1\0\1" + socket.inet_aton(ADDRESS) + (443).to_bytes(2, "big"))
+            assert sock.recv(10)[1] == 0
+            with context.wrap_socket(sock, server_hostname=sni) as tls:
+                return str(tls.version())
+    except OSError:
+        return "closed"
+
+
+def _chromium(machine: Machine, home: Path, url: str) -> str:
+    done = subprocess.run(
+        ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+         "--disable-background-networking", "--disable-component-update", f"--user-data-dir={home / 'profile'}",
+         f"--proxy-server=127.0.0.1:{machine.proxy_port}", "--timeout=8000", "--dump-dom", url],
+        env={**os.environ, "HOME": str(home)}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    return done.stdout[-3000:]
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
