@@ -13,6 +13,7 @@ from pathlib import Path
 
 import apsw
 
+from blockerd.journal import outbox
 from blockerd.screentime import store
 
 OLDEST_SQLITE = 3_051_003
@@ -75,6 +76,7 @@ MIGRATIONS: tuple[str, ...] = (
         FROM attempts JOIN origins ON origins.id = origin WHERE kind != 'unconfirmed' GROUP BY 1, 2, 3;
     """,
     store.SCHEMA,
+    outbox.MIGRATION,
 )
 """Entry n brings a journal from `user_version` n to n + 1. Append only. `names` holds texts parted by spaces (a name
 in text form has none); `segments` says how far each spool segment is stored, in the transaction that stores it.
