@@ -89,11 +89,14 @@ class Server:
 
 
 def order(servers: Sequence[Server], now: float, chance: Chance) -> list[Server]:
-    """Who is asked first: the quickest of those that answer; unknown ones count as quick, those that are down last."""
+    """Who is asked first: the quickest of those that answer; unknown ones count as quick, those that are down last.
+
+    Now and then the second quickest, once both have been measured: before, the order is the configured one.
+    """
     if len(servers) == 1:
         return list(servers)
     found = sorted(servers, key=lambda server: (server.retry_at if server.down(now) else 0.0, server.latency))
-    if not found[1].down(now) and chance(1)[0] % _EXPLORED == 0:
+    if found[0].latency and not found[1].down(now) and chance(1)[0] % _EXPLORED == 0:
         found.insert(0, found.pop(1))
     return found
 
