@@ -218,7 +218,7 @@ def test_without_descriptors_it_ends_without_an_answer_and_without_an_exception(
         made = Upstreams((Upstream(Scheme.UDP, "127.0.0.1", 9),), asyncio.get_running_loop())
         got: list[bytes | None] = []
         with monkeypatch.context() as patch:
-            patch.setattr(socket, "socket", none_left)
+            patch.setattr(socket, "SocketType", none_left)
             made.ask(ASKED, lambda reply, _: got.append(reply))
         assert made.pending == 0
         return got
