@@ -8,9 +8,10 @@ import argparse
 import json
 import os
 import platform
+import pwd
 import socket
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -26,16 +27,18 @@ from blockerd.journal.outcome import DrainState
 from blockerd.journal.schema import JournalError
 from blockerd.journal.spool import Level
 from blockerd.process import AlreadyRunning, Instance, run_folder, running_pid, spool_folder
+from blockerd.screentime import store
 from blockerd.settings import Settings
 
-FORMATS = ("jsonl", "csv", "activitywatch")
+FORMATS = ("jsonl", "csv", "activitywatch", "leaves")
+_FORMATS = "jsonl has everything, csv the attempts, leaves the log's hashes alone, which a reader's checker takes"
 _ERASE_SECONDS = 600.0
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
     """Adds the commands of this file but `log erase`."""
     out = commands.add_parser("export", help="your record as JSON Lines, CSV or ActivityWatch", allow_abbrev=False)
-    out.add_argument("--format", choices=FORMATS, default="jsonl", help="jsonl has everything, csv the attempts")
+    out.add_argument("--format", choices=FORMATS, default="jsonl", help=_FORMATS)
     out.add_argument("--since", metavar="WHEN", help="from then on: 7d (ago), 2026-11-22, 2026-11-22T18:00:00Z")
     out.add_argument("--until", metavar="WHEN", help="up to then; a date means to the end of that day")
     out.add_argument("--out", metavar="FILE", help="a new file, for you alone; without it standard output")
@@ -64,14 +67,17 @@ def run_export(args: argparse.Namespace) -> int:
     until = moment("--until", args.until, zone, now, whole_day=True) if args.until else 1 << 62
     try:
         with _out(args.out) as file, view(settings) as record:
-            attempts = record.attempts(since, until)
+            if args.format == "leaves":
+                _write(file, _leaves(record.query))
+                return 0
+            attempts, screen = record.attempts(since, until), list(store.records(record.query, since, until))
+            users = {agent: _user(uid) for agent, (uid, _) in store.agents(record.query).items()}
             if args.format == "csv":
                 _write(file, export.csv_lines(attempts))
             elif args.format == "jsonl":
-                _write(file, export.json_lines(attempts, record.entries(since, until)))
+                _write(file, export.json_lines(attempts, record.entries(since, until), screen, users))
             else:
-                entries = record.entries(since, until, ["screen"])
-                json.dump(export.activitywatch(attempts, entries, platform.node(), now), file, ensure_ascii=False)
+                json.dump(export.activitywatch(attempts, screen, users, platform.node(), now), file, ensure_ascii=False)
                 file.write("\n")
     except JournalError as error:
         raise Stop(str(error), 1) from None
@@ -204,6 +210,21 @@ def _out(name: str | None) -> Iterator[TextIO]:
         raise Stop(f"{name}: {error.strerror}; name a new file in a place that you may write to") from None
     with os.fdopen(fd, "w", encoding="utf-8", newline="") as file:
         yield file
+
+
+def _leaves(query: Callable[[str], Iterable[tuple[Any, ...]]]) -> Iterator[str]:
+    """A line for each entry of the log, as `verify.py --leaves` reads it."""
+    for at, (n, commitment) in enumerate(query("SELECT n, hash FROM commitments ORDER BY n")):
+        if not at and n:
+            warn(f"entries before number {n} are more than a year old: their hashes are gone, the checker needs them")
+        yield f"{n} {bytes(commitment).hex()}\n"
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def _write(file: TextIO, lines: Iterable[str]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import apsw
 
+from blockerd.journal import screen
 from blockerd.journal.entry import Prune
 from blockerd.journal.grow import STEP, add_entries, settle
 from blockerd.journal.sums import quarter
@@ -28,14 +29,14 @@ KEPT_AT_ERASE = (
 """That and how it ran, which is no record of a person."""
 
 SCREEN = "screen-rows"
-"""Rows of screen time: their table is made by another part, where that is in use."""
+"""Records of screen time: one entry of the log commits to those of an hour."""
 
 _CHUNK = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """Openings removed by kind (and rows of SCREEN, which have none), leaves of which only subtree hashes are left."""
+    """Openings removed by kind, and records of SCREEN, which share one; leaves whose subtree hashes alone are left."""
 
     kinds: dict[str, int]
     commitments: int = 0
@@ -54,6 +55,7 @@ def prune(
     Times in Unix µs; `day_begins` gives where the local day of a time begins. Inside a transaction.
     """
     assert db.in_transaction
+    screen.seal(db, at, force=True)
     kinds = _attempts(db, before, limit)
     kinds.update(_events(db, before, at - YEAR_US, limit))
     removed = Removed(kinds, _commitments(db, at - YEAR_US))
@@ -61,7 +63,7 @@ def prune(
     db.execute(
         "DELETE FROM spans WHERE last_us < ? AND id NOT IN (SELECT max(id) FROM spans GROUP BY process)", (before,)
     )
-    kinds.update(_screen(db, before))
+    kinds.update(_counted(screen.forget(db, before)))
     if removed.openings:
         # A few at a time: the foreign key makes SQLite look through all attempts for each.
         unused = "SELECT id FROM origins WHERE id NOT IN (SELECT origin FROM attempts) LIMIT 50"
@@ -84,7 +86,7 @@ def erase(db: apsw.Connection, at: int) -> Removed:
     db.execute("DELETE FROM attempts; DELETE FROM sums; DELETE FROM origins")
     marks = ", ".join("?" * len(KEPT_AT_ERASE))
     kinds.update(_drop_events(db, f"kind NOT IN ({marks})", KEPT_AT_ERASE))
-    kinds.update(_screen(db, 1 << 62))
+    kinds.update(_counted(screen.erase(db)))
     removed = Removed({kind: count for kind, count in kinds.items() if count})
     _uncount(db, removed.openings)
     add_entries(db, [Prune(at, "erase", at, removed.openings, removed.kinds)])
@@ -138,12 +140,8 @@ def _drop_events(db: apsw.Connection, rule: str, values: Sequence[int | str]) ->
     return kinds
 
 
-def _screen(db: apsw.Connection, before: int) -> dict[str, int]:
-    """Removes screen time that ended before `before`; which agent sent how much stays, so that it is taken once."""
-    if not db.table_exists("main", "screen"):
-        return {}
-    db.execute("DELETE FROM screen WHERE end_us < ?", (before,))
-    return {SCREEN: db.changes()} if db.changes() else {}
+def _counted(records: int) -> dict[str, int]:
+    return {SCREEN: records} if records else {}
 
 
 def _uncount(db: apsw.Connection, openings: int) -> None:
