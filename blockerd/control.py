@@ -76,6 +76,7 @@ class ControlProcess:
         self.life.start()
         server = await self._listen()
         lifeline.say("ready")
+        lifeline.beat(loop)
         ticks = self._ticks()
         async with asyncio.TaskGroup() as tasks:
             work = [tasks.create_task(each) for each in (self._drain_for_ever(), self._watch_for_ever())]
