@@ -51,12 +51,13 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     back.set_defaults(run=run_import)
 
 
-def add_erase(log: argparse.ArgumentParser) -> None:
-    """Adds `erase` to the command `log`."""
+def add_erase(log: argparse.ArgumentParser) -> "argparse._SubParsersAction[Any]":
+    """Adds `erase` to the command `log`, and gives what further words are added to."""
     words = log.add_subparsers(dest="word", metavar="WORD")
     gone = words.add_parser("erase", help="forget everything that was recorded, now", allow_abbrev=False)
     gone.add_argument("--yes", action="store_true", help="do not ask")
     gone.set_defaults(run=run_erase)
+    return words
 
 
 def run_export(args: argparse.Namespace) -> int:
@@ -112,7 +113,7 @@ def run_backup(args: argparse.Namespace) -> int:
 def run_import(args: argparse.Namespace) -> int:
     """Exit 0 done, 1 the file is no sound backup, 2 the daemon runs or a file cannot be written."""
     settings = settings_of(args)
-    _hold(settings, "import")
+    hold(settings, "import")
     try:
         state = copies.restore(_journal(settings), Path(args.file), clock.now_us())
     except JournalError as error:
@@ -134,7 +135,7 @@ def run_erase(args: argparse.Namespace) -> int:
     if running_pid(settings, "control"):
         kinds = _asked(settings)
     else:
-        _hold(settings, "log erase")
+        hold(settings, "log erase")
         kinds = _erased(settings)
     if args.json:
         dump({"removed": kinds})
@@ -156,18 +157,23 @@ def _confirm() -> None:
 
 def _asked(settings: Settings) -> dict[str, int]:
     """What the running control removed."""
+    return {str(kind): int(count) for kind, count in asked(settings, "erase", "log erase")["removed"].items()}
+
+
+def asked(settings: Settings, do: str, what: str) -> dict[str, Any]:
+    """The answer of the running control to `{"do": do}`; Stop, naming the command `what`, where it is no good one."""
     path = run_folder(settings) / "control.sock"
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(_ERASE_SECONDS)
             sock.connect(str(path))
-            sock.sendall(b'{"do": "erase"}\n')
+            sock.sendall(json.dumps({"do": do}).encode() + b"\n")
             got = json.loads(sock.makefile("rb").readline())
     except (OSError, ValueError) as error:
         raise Stop(f"{path}: no answer ({error}); end the daemon and try again", 1) from None
-    if "removed" not in got:
-        raise Stop(f"log erase: {got.get('error', 'no answer')}", 1)
-    return {str(kind): int(count) for kind, count in got["removed"].items()}
+    if "error" in got:
+        raise Stop(f"{what}: {got['error']}", 1)
+    return dict(got)
 
 
 def _erased(settings: Settings) -> dict[str, int]:
@@ -186,7 +192,7 @@ def _erased(settings: Settings) -> dict[str, int]:
     return removed.kinds
 
 
-def _hold(settings: Settings, what: str) -> None:
+def hold(settings: Settings, what: str) -> None:
     """Holds the place of `control` until this command ends."""
     try:
         _HELD.append(Instance(settings, "control"))

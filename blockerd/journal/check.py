@@ -14,7 +14,7 @@ from itertools import islice
 import apsw
 
 from blockerd.journal import merkle, screen
-from blockerd.journal.entry import Screen
+from blockerd.journal.entry import KeyRotation, Screen
 from blockerd.journal.grow import STEP, load
 from blockerd.journal.heads import heads
 from blockerd.journal.log import Gone, Log, Opening
@@ -77,7 +77,8 @@ def _leaves(log: Log, minimum: int, size: int) -> Iterator[Broken]:
             yield Broken(missing, missing, "its commitment is missing")
         expected = max(expected, n + 1)
         while opening and opening.n < n:
-            yield Broken(opening.n, opening.n, "an opening without a commitment")
+            if opening.n >= minimum or opening.kind != KeyRotation.KIND:
+                yield Broken(opening.n, opening.n, "an opening without a commitment")
             opening = next(openings, None)
         if opening and opening.n == n:
             if why := _unfit(log.db, opening, commitment):

@@ -19,8 +19,12 @@ YEAR_US = 365 * DAY_US
 SUMS_US = 2 * YEAR_US
 """Sums by day are kept this long."""
 
-KEPT_A_YEAR = ("daily", "key-rotation", "prune", "repair", "report-sent")
+KEPT_A_YEAR = ("daily", "prune", "repair", "report-sent")
 """What readers of old mails may ask for; it names no site."""
+
+KEPT = "key-rotation"
+"""Kept for ever: every mail tells all changes of key since the log began. Its own signature bears it out where its
+commitment is gone."""
 
 KEPT_AT_ERASE = (
     "start", "stop", "unclean", "mark", "again", "beat", "clock-step", "zone-step", "list-updated", "list-rejected",
@@ -126,7 +130,8 @@ def _attempts(db: apsw.Connection, before: int, limit: int) -> dict[str, int]:
 
 def _events(db: apsw.Connection, before: int, year: int, limit: int) -> dict[str, int]:
     marks = ", ".join("?" * len(KEPT_A_YEAR))
-    rule = f"id IN (SELECT id FROM events WHERE at_us < ? AND (at_us < ? OR kind NOT IN ({marks})) ORDER BY id LIMIT ?)"
+    old = f"at_us < ? AND kind != '{KEPT}' AND (at_us < ? OR kind NOT IN ({marks}))"
+    rule = f"id IN (SELECT id FROM events WHERE {old} ORDER BY id LIMIT ?)"
     kinds = _drop_events(db, rule, (before, min(year, before), *KEPT_A_YEAR, limit))
     _uncount(db, sum(kinds.values()))
     return kinds
@@ -172,10 +177,12 @@ def _sums(db: apsw.Connection, before: int, oldest: int, day_begins: Callable[[i
 
 
 def _commitments(db: apsw.Connection, year: int) -> int:
-    """Drops commitments of whole blocks below a head delivered over a year ago, where no opening is left."""
+    """Drops commitments of whole blocks below a head delivered over a year ago, where no opening but KEPT is left."""
     sql = "SELECT max(size) FROM heads WHERE delivered_us IS NOT NULL AND at_us < ?"
     covered = next(iter(db.execute(sql, (year,))))[0] or 0
-    first = next(iter(db.execute("SELECT min(n) FROM openings")))[0]
+    kept = f"SELECT id FROM events WHERE kind = '{KEPT}'"
+    opened = f"SELECT min(n) FROM openings WHERE event IS NULL OR event NOT IN ({kept})"
+    first = next(iter(db.execute(opened)))[0]
     minimum = min(covered, covered if first is None else first) >> STEP << STEP
     if minimum <= next(iter(db.execute("SELECT minimum FROM tree")))[0]:
         return 0

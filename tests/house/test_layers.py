@@ -26,6 +26,7 @@ LAYERS = {
     "blockerd.control_journal": SUPERVISOR,  # parts of it
     "blockerd.control_life": SUPERVISOR,
     "blockerd.control_news": SUPERVISOR,
+    "blockerd.control_around": SUPERVISOR,
     "blockerd.dns.listener": STARTED,
     "blockerd.dns.process": STARTED,
     "blockerd.proxy.addon": STARTED,

@@ -67,7 +67,7 @@ def test_a_formula_is_made_text(text: str):
 
 
 def test_activitywatch_buckets_are_as_that_program_imports_them():
-    records = [screen(START, 60, "editor"), screen(START, 90, "active", Stream.AFK)]
+    records = [screen(START, 60, "editor"), screen(START, 90, "not-afk", Stream.AFK)]
     buckets = activitywatch([attempt()], records, {1: "kim"}, "here", START)["buckets"]
     assert set(buckets) == {"blockerd-attempts_here", "blockerd-window_here_kim", "blockerd-afk_here_kim"}
     for name, bucket in buckets.items():
