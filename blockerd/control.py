@@ -24,6 +24,8 @@ from blockerd.control_news import list_news
 from blockerd.jobs import Ticks, in_seconds
 from blockerd.journal import spool
 from blockerd.journal.append import size_of
+from blockerd.journal.checkpoint import CheckpointError
+from blockerd.journal.rotation import NoKey
 from blockerd.journal.schema import JournalError
 from blockerd.lists.added import merged
 from blockerd.lists.edit import go_live
@@ -76,6 +78,7 @@ class ControlProcess:
         self.life.start()
         server = await self._listen()
         lifeline.say("ready")
+        lifeline.beat(loop)
         ticks = self._ticks()
         async with asyncio.TaskGroup() as tasks:
             work = [tasks.create_task(each) for each in (self._drain_for_ever(), self._watch_for_ever())]
@@ -260,6 +263,8 @@ class ControlProcess:
             return {"pid": os.getpid(), "trouble": self.keeper.trouble, "spool_bytes": waiting, "boot": boot_id()}
         if wanted == "erase":
             return await self._erase()
+        if wanted == "new-key":
+            return await self._new_key()
         return {"error": 'unknown request; write {"do": "status"}'}
 
     async def _erase(self) -> dict[str, Any]:
@@ -268,6 +273,13 @@ class ControlProcess:
         except (OSError, JournalError) as error:
             return {"error": str(error)}
         return {"removed": removed.kinds}
+
+    async def _new_key(self) -> dict[str, Any]:
+        try:
+            key = await asyncio.to_thread(self.keeper.change_key)
+        except (OSError, JournalError, CheckpointError, NoKey) as error:
+            return {"error": str(error)}
+        return {"digits": key.fingerprint}
 
 
 def peer_uid(sock: socket.socket) -> int:

@@ -1,7 +1,7 @@
 """The supervisor of `blockerd run`: starts dns and control, starts them again when they end, ends them with itself.
 
 It holds no logic. Children are one process group; each has the reading end of a pipe that only this process can
-write, so that they end within 2 s of its death, kill -9 included.
+write, so that they end within 2 s of its death, kill -9 included. One that stands still is ended and started again.
 """
 
 import os
@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from blockerd import clock
-from blockerd.process import ENV_ENDED, ENV_LIFE, ENV_WORDS
+from blockerd.process import ALIVE, ENV_ENDED, ENV_LIFE, ENV_WORDS
 
 NAMES = ("dns", "control")
 """Started in this order: the resolver first, so that a port that is taken ends everything before it began."""
@@ -25,6 +25,11 @@ GRACE = 1.7
 _AGAIN = (0.0, 0.2, 0.5, 1.0)
 """Seconds before a child that ended is started again; the last one for every further time."""
 _STABLE = 30.0
+_LOOK_EVERY = 0.2
+
+HUNG, SILENT = "hung", 20.0
+"""Seconds without a word from a child that said it is alive before: it stands still. Time in which this process did
+not look (Ctrl-Z, a machine asleep) does not count. HUNG is as in `journal.ended`."""
 
 
 @dataclass(slots=True)
@@ -39,6 +44,8 @@ class Child:
     again_at: float | None = None
     hup: bool = False
     said: set[str] = field(default_factory=set)
+    silent: float = 0.0
+    hung: bool = False
 
 
 class Supervisor:
@@ -52,6 +59,7 @@ class Supervisor:
         self._wake_read, self._wake_write = os.pipe()
         self._selector = selectors.DefaultSelector()
         self._ending = False
+        self._looked = 0.0
         self._code = 0
 
     def run(self) -> int:
@@ -68,7 +76,7 @@ class Supervisor:
             if not self._began(child):
                 break
         while not self._ending:
-            self._wait(0.2)
+            self._wait(_LOOK_EVERY)
             self._look()
         return self._stop()
 
@@ -92,13 +100,14 @@ class Supervisor:
         os.set_blocking(read, False)
         environment = {**os.environ, ENV_LIFE: str(self._life_read), ENV_WORDS: str(write)}
         if child.process and child.process.returncode is not None:
-            environment[ENV_ENDED] = str(child.process.returncode)
+            environment[ENV_ENDED] = HUNG if child.hung else str(child.process.returncode)
         command = [sys.executable, "-m", "blockerd", child.name, *self._arguments]
         child.process = subprocess.Popen(
             command, env=environment, pass_fds=(self._life_read, write), stdin=subprocess.DEVNULL
         )
         os.close(write)
         child.words, child.started, child.again_at = read, clock.monotonic(), None
+        child.silent, child.hung = 0.0, False
         child.said.clear()
         self._selector.register(read, selectors.EVENT_READ, child)
 
@@ -118,6 +127,7 @@ class Supervisor:
             data = os.read(key.fd, 4096)
             if isinstance(key.data, Child) and data:
                 key.data.said.update(data.decode("ascii", "replace").split())
+                key.data.silent = 0.0
             elif isinstance(key.data, Child):
                 self._selector.unregister(key.fd)
                 os.close(key.fd)
@@ -126,8 +136,10 @@ class Supervisor:
     def _look(self) -> None:
         """Starts again what has ended."""
         now = clock.monotonic()
+        passed, self._looked = min(now - self._looked, 2 * _LOOK_EVERY), now
         for child in self._children:
             if child.process is None or child.process.poll() is None:
+                self._end_if_hung(child, passed)
                 continue
             if child.again_at is None:
                 child.restarts = 0 if now - child.started > _STABLE else child.restarts + 1
@@ -136,6 +148,13 @@ class Supervisor:
                 self._tell(f"{child.name} ended with {child.process.returncode}; starting it again")
             if now >= child.again_at:
                 self._start(child)
+
+    def _end_if_hung(self, child: Child, passed: float) -> None:
+        child.silent += passed
+        if child.process and ALIVE in child.said and child.silent > SILENT:
+            self._tell(f"{child.name} stands still; ending it")
+            child.hung, child.silent = True, 0.0
+            child.process.kill()
 
     def _stop(self) -> int:
         """Ends the children in reverse order, by force where they take over GRACE seconds."""

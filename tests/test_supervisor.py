@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +29,11 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN if plan.get("deaf") else lambda *_:
 time.sleep(plan.get("slow", 0))
 signal.signal(signal.SIGHUP, lambda *_: (folder / f"{name}.hup").touch())
 os.write(words, b"ready\\n")
+while plan.get("alive"):
+    os.write(words, b"alive\\n")
+    with (folder / "beats.txt").open("a") as file:
+        file.write(os.environ.get("BLOCKERD_ENDED", "first") + " ")
+    time.sleep(0.1)
 if "lasts" in plan:
     time.sleep(plan["lasts"])
     sys.exit(1)
@@ -36,6 +42,7 @@ os.read(int(os.environ["BLOCKERD_LIFELINE"]), 1)
 RUN = """
 import sys
 from blockerd import supervisor
+supervisor.SILENT = 1.0
 tell = lambda text: print(text, flush=True)
 sys.exit(supervisor.Supervisor([sys.argv[1]], tell).run())
 """
@@ -135,6 +142,33 @@ def _ignores_term(pid: int) -> bool:
     status = Path(f"/proc/{pid}/status").read_text()
     ignored = int(next(line.split()[1] for line in status.splitlines() if line.startswith("SigIgn")), 16)
     return bool(ignored & 1 << (signal.SIGTERM - 1))
+
+
+def test_a_child_that_stands_still_is_ended_and_started_again_and_told_why(tmp_path: Path, runs: list[Run]):
+    """T103 in small; one that never said that it lives is left alone."""
+    run = _run(runs, tmp_path, dns={"alive": True})
+    beats = tmp_path / "beats.txt"
+    wait_until(lambda: run.starts("control") and beats.exists() and len(beats.read_text().split()) > 12, 10)
+    assert len(run.starts("dns")) == 1, "it lives"
+    kill(run.starts("dns")[0][0], signal.SIGSTOP)
+    wait_until(lambda: len(run.starts("dns")) == 2, 5)
+    wait_until(lambda: beats.read_text().split()[-1] == "hung", 5)
+    assert len(run.starts("control")) == 1
+
+
+def test_a_supervisor_that_stood_still_ends_nobody(tmp_path: Path, runs: list[Run]):
+    run = _run(runs, tmp_path, dns={"alive": True})
+    beats = tmp_path / "beats.txt"
+    wait_until(lambda: run.starts("control") and beats.exists(), 10)
+    everybody = [run.process.pid, run.starts("dns")[0][0]]
+    for pid in everybody:
+        kill(pid, signal.SIGSTOP)
+    time.sleep(1.6)  # longer than silence lasts here
+    for pid in everybody:
+        kill(pid, signal.SIGCONT)
+    said = len(beats.read_text())
+    wait_until(lambda: len(beats.read_text()) > said + 60, 5)
+    assert len(run.starts("dns")) == 1
 
 
 def test_children_hear_of_a_killed_supervisor(tmp_path: Path, runs: list[Run]):

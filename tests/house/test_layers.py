@@ -27,6 +27,7 @@ LAYERS = {
     "blockerd.control_life": SUPERVISOR,
     "blockerd.control_news": SUPERVISOR,
     **{f"blockerd.control_{name}": SUPERVISOR for name in ("days", "mails", "post", "reports")},
+    "blockerd.control_around": SUPERVISOR,
     "blockerd.dns.listener": STARTED,
     "blockerd.dns.process": STARTED,
     "blockerd.proxy.addon": STARTED,
