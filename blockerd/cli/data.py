@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from blockerd import clock
 from blockerd.cli.log import moment, view
 from blockerd.cli.output import Stop, dump, say, settings_of, warn
+from blockerd.cli.time_record import activitywatch, at_the_screen
 from blockerd.journal import backup as copies
 from blockerd.journal import export, forget
 from blockerd.journal.append import Journal
@@ -68,10 +69,12 @@ def run_export(args: argparse.Namespace) -> int:
             if args.format == "csv":
                 _write(file, export.csv_lines(attempts))
             elif args.format == "jsonl":
-                _write(file, export.json_lines(attempts, record.entries(since, until)))
+                entries = [*record.entries(since, until), *at_the_screen(record, since, until)]
+                _write(file, export.json_lines(attempts, sorted(entries, key=lambda entry: entry.at)))
             else:
-                entries = record.entries(since, until, ["screen"])
-                json.dump(export.activitywatch(attempts, entries, platform.node(), now), file, ensure_ascii=False)
+                buckets = export.activitywatch(attempts, (), platform.node(), now)["buckets"]
+                buckets |= activitywatch(record, since, until)["buckets"]
+                json.dump({"buckets": buckets}, file, ensure_ascii=False)
                 file.write("\n")
     except JournalError as error:
         raise Stop(str(error), 1) from None
