@@ -62,7 +62,7 @@ class ControlProcess:
         self.life = Life(settings, self._record)
         self.keep_from: Callable[[], int | None] = lambda: None
         """From when on (Unix µs) nothing is forgotten because a report still waits for it."""
-        self._desk = Desk(self._record)
+        self._desk = Desk(self._record, lambda: self._settings)
         self.keeper.stored = self._desk.tell
         self._hup = asyncio.Event()
         self._why = "told to"
@@ -171,6 +171,7 @@ class ControlProcess:
             record(change, self._writer)
         dns = running_pid(self._settings, "dns") if tell_dns and fresh.dns != self._settings.dns else 0
         self._settings = self.keeper.settings = self.life.settings = fresh
+        self._admit_agents()
         watch.renew(fresh)
         if dns:
             with suppress(ProcessLookupError, PermissionError):
@@ -231,18 +232,30 @@ class ControlProcess:
         path.unlink(missing_ok=True)
         old = os.umask(0o177)
         try:
-            return await asyncio.start_unix_server(self._client, path, limit=65536)
+            server = await asyncio.start_unix_server(self._client, path, limit=65536)
+            self._admit_agents()
+            return server
         except OSError as error:
             log.warning("%s: %s; `status` cannot ask this process", path, error)
             return None
         finally:
             os.umask(old)
 
+    def _admit_agents(self) -> None:
+        """Lets agents of the users that the settings name reach the socket, which asks who they are."""
+        path, named = run_folder(self._settings) / "control.sock", self._settings.agent.users
+        with suppress(FileNotFoundError):
+            path.chmod(0o666 if named else 0o600)
+            path.parent.chmod(0o711 if named else 0o700)
+            if named:
+                above = self._settings.state.dir
+                above.chmod(above.stat().st_mode | 0o011)
+
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request a line, one answer a line, as JSON; callers of another user are not heard."""
+        """One request a line, one answer a line, as JSON; callers of users that are not named are not heard."""
         try:
             uid = peer_uid(writer.get_extra_info("socket"))
-            if uid in (os.getuid(), 0):
+            if uid in (os.getuid(), 0) or self._desk.hears(uid):
                 async with asyncio.timeout(10):
                     line = await reader.readline()
                 writer.write(json.dumps(await self._answer(line, uid)).encode() + b"\n")
@@ -256,8 +269,9 @@ class ControlProcess:
         request = json.loads(line)
         wanted = request.get("do") if isinstance(request, dict) else None
         if wanted in ("heartbeats", "notices"):
-            titles = self._settings.agent.titles
-            return await self._desk.answer(request, uid, self.keeper.agents(), titles=titles) or {}
+            return await self._desk.answer(request, uid, self.keeper.agents()) or {}
+        if uid not in (os.getuid(), 0):
+            return {"error": "an agent may hand over screen time and wait for notices, no more"}
         if wanted == "status":
             waiting = sum(map(size_of, spool.segments(self._folder)))
             return {"pid": os.getpid(), "trouble": self.keeper.trouble, "spool_bytes": waiting, "boot": boot_id()}

@@ -8,7 +8,6 @@ import argparse
 import json
 import os
 import platform
-import pwd
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +19,7 @@ from zoneinfo import ZoneInfo
 from blockerd import clock
 from blockerd.cli.log import moment, view
 from blockerd.cli.output import Stop, dump, say, settings_of, warn
+from blockerd.cli.time_record import name_of
 from blockerd.journal import backup as copies
 from blockerd.journal import export, forget
 from blockerd.journal.append import Journal
@@ -72,7 +72,7 @@ def run_export(args: argparse.Namespace) -> int:
                 _write(file, _leaves(record.query))
                 return 0
             attempts, screen = record.attempts(since, until), list(store.records(record.query, since, until))
-            users = {agent: _user(uid) for agent, (uid, _) in store.agents(record.query).items()}
+            users = {agent: name_of(uid) for agent, (uid, _) in store.agents(record.query).items()}
             if args.format == "csv":
                 _write(file, export.csv_lines(attempts))
             elif args.format == "jsonl":
@@ -224,13 +224,6 @@ def _leaves(query: Callable[[str], Iterable[tuple[Any, ...]]]) -> Iterator[str]:
         if not at and n:
             warn(f"entries before number {n} are more than a year old: their hashes are gone, the checker needs them")
         yield f"{n} {bytes(commitment).hex()}\n"
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def _write(file: TextIO, lines: Iterable[str]) -> None:

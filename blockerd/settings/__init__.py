@@ -11,6 +11,7 @@ from blockerd.settings.keys import (
     TABLES,
     Agent,
     BlockAnswer,
+    Budget,
     Client,
     Dns,
     Every,
@@ -19,6 +20,7 @@ from blockerd.settings.keys import (
     Lists,
     OnPolicyError,
     Partner,
+    Per,
     Privacy,
     PrivateRelay,
     Proxy,
@@ -40,8 +42,8 @@ from blockerd.settings.load import ConfigError, find, load
 from blockerd.settings.value import SendAt
 
 __all__ = [
-    "SETTINGS", "TABLES", "Agent", "BlockAnswer", "Client", "ConfigError", "Dns", "Endpoint", "Every", "Format",
-    "Level", "Lists", "OnPolicyError", "Partner", "Privacy", "PrivateRelay", "Proxy", "Report", "Role", "Schedule",
-    "Scheme", "Scope", "Security", "SendAt", "Setting", "Settings", "Smtp", "Source", "State", "Time", "Trust",
-    "Upstream", "Weaker", "Web", "YouTube", "find", "load",
+    "SETTINGS", "TABLES", "Agent", "BlockAnswer", "Budget", "Client", "ConfigError", "Dns", "Endpoint", "Every",
+    "Format", "Level", "Lists", "OnPolicyError", "Partner", "Per", "Privacy", "PrivateRelay", "Proxy", "Report", "Role",
+    "Schedule", "Scheme", "Scope", "Security", "SendAt", "Setting", "Settings", "Smtp", "Source", "State", "Time",
+    "Trust", "Upstream", "Weaker", "Web", "YouTube", "find", "load",
 ]  # fmt: skip

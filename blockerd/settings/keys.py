@@ -102,6 +102,13 @@ class Every(StrEnum):
     WEEK = "week"
 
 
+class Per(StrEnum):
+    """What a budget of time is for; weakest first."""
+
+    DAY = "day"
+    WEEK = "week"
+
+
 class Security(StrEnum):
     """How mail is protected on its way to the mail server."""
 
@@ -122,6 +129,7 @@ class Role(StrEnum):
 _ID = r"(?!own-|starter-|offline-|gone-|test-name$)[a-z0-9][a-z0-9-]{0,63}"
 _ZONE = r"[A-Za-z0-9_+/-]{1,64}"
 _NAME = r"\S(.{0,62}\S)?"
+_USER = r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}\$?"
 _MAIL = r"[^@\s<>,;:\"]{1,64}@[^@\s<>,;:\"]{1,255}"
 
 
@@ -297,6 +305,33 @@ class Agent:
     """[agent]"""
 
     titles: bool = setting(False, flag(), "whether window titles are read")
+    users: tuple[str, ...] = setting(
+        [], many(text("user", _USER, "write a login name")), "whose agents are heard beside the service's own user"
+    )
+    late: tuple[str, ...] = setting(["23:00-05:00"], many(window()), "your own late hours")
+    long_minutes: int = setting(120, whole(15, 1440), "from when on a session is long", unit="minutes")
+    baseline: str = setting(
+        "", text("week", r"(\d{4}-W\d{2})?", "write e.g. 2026-W47"), "your week to set others beside, e.g. 2026-W47"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """[[budget]]: time that the person wants to keep to; it closes nothing. A warning comes `warn` minutes before."""
+
+    of: str = setting(
+        None,
+        text("name", _NAME, "write an app, a category or all"),
+        "an app as `blockerd time app` names it, a category, or all",
+        required=True,
+        sample="firefox",
+        weaker=Weaker.ANY,
+    )
+    minutes: int = setting(
+        None, whole(1, 10080), "at most", unit="minutes", required=True, sample=60, weaker=Weaker.HIGHER
+    )
+    per: Per = setting("day", choice(Per), "day week", weaker=Weaker.EARLIER)
+    warn: int = setting(10, whole(0, 600), "how long before its end you are told", unit="minutes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,6 +400,7 @@ class Settings:
     web: Web = table(Web)
     proxy: Proxy = table(Proxy)
     agent: Agent = table(Agent)
+    budget: tuple[Budget, ...] = tables(Budget, label="of")
     report: Report = table(Report)
     path: Path | None = None
     given: frozenset[str] = field(default=frozenset(), repr=False)

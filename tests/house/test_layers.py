@@ -73,7 +73,7 @@ PURE = {
     "blockerd.proxy.words",
     "blockerd.screentime.heartbeat",
     "blockerd.screentime.afk",
-    *(f"blockerd.screentime.{name}" for name in ("budgets", "export", "intake", "notice", "sites")),
+    *(f"blockerd.screentime.{name}" for name in ("budgets", "export", "facts", "intake", "notice", "sites")),
     *(f"blockerd.screentime.{name}" for name in ("store", "sums", "titles", "track", "usage")),
     "blockerd.journal.merkle",
     *(f"blockerd.journal.{name}" for name in ("entry", "merge", "sums")),
