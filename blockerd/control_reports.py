@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -35,8 +36,11 @@ from blockerd.settings import Role, Settings
 
 log = logging.getLogger(__name__)
 
-TICK_EVERY = 60.0
-"""Seconds between two ticks."""
+FIRST_TICK, TICK_EVERY = 5.0, 60.0
+"""Seconds after the start, and between two ticks."""
+
+AT_THE_END = 1.0
+"""Seconds that the mail under way may take once the process is told to end; cut off, it goes again as the same mail."""
 
 HOLD_US = 30 * MINUTE_US
 """A notice about an end waits so long (µs), in sight of the user, who may take it back."""
@@ -93,6 +97,12 @@ class Reports:
             if trouble and trouble != self.trouble:
                 log.warning("report: %s", trouble)
             self.trouble = trouble
+
+    async def end(self) -> None:
+        """Nothing more is begun; what is under way may finish, within AT_THE_END."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(AT_THE_END):
+                await self._alone.acquire()
 
     def keep_from(self) -> int | None:
         """From when on (Unix µs) the record is still needed for days that are not told; None before the first."""
