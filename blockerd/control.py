@@ -60,7 +60,7 @@ class ControlProcess:
         self._writer = spool.Writer(self._folder, "control", clock.now_us, clock.monotonic)
         self.keeper = Keeper(settings, self._folder)
         self.life = Life(settings, self._record)
-        self.reports = Reports(settings, self.keeper, boots=lambda now: boots(now, boot_id()))
+        self.reports = Reports(settings, self.keeper, boots=lambda now: boots(now, boot_id()), filters=self._filters)
         self._desk = Desk(self._record)
         self.keeper.stored = self._desk.tell
         self._hup = asyncio.Event()
@@ -106,6 +106,9 @@ class ControlProcess:
         ticks.every(TICK_EVERY, self.reports.tick, first=in_seconds(now, FIRST_TICK))
         ticks.start()
         return ticks
+
+    def _filters(self) -> bool:
+        return running_pid(self._settings, "dns") > 0
 
     def _record(self, event: dict[str, Any]) -> None:
         """Puts an event into the spool, from where it reaches the log."""
@@ -261,7 +264,7 @@ class ControlProcess:
             return await self._desk.answer(request, uid, self.keeper.agents(), titles=titles) or {}
         if wanted == "status":
             waiting = sum(map(size_of, spool.segments(self._folder)))
-            said = {"trouble": self.keeper.trouble, "notes": self.reports.trouble, "spool_bytes": waiting}
+            said = {"trouble": self.keeper.trouble, "notes": self.reports.note, "spool_bytes": waiting}
             return {"pid": os.getpid(), "boot": boot_id(), **said}
         if wanted == "erase":
             return await self._erase()

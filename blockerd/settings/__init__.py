@@ -17,12 +17,15 @@ from blockerd.settings.keys import (
     Format,
     Level,
     Lists,
+    NoteAddress,
+    NoteFolder,
     OnPolicyError,
     Partner,
     Privacy,
     PrivateRelay,
     Proxy,
     Report,
+    RoadName,
     Role,
     Schedule,
     Scope,
@@ -41,7 +44,7 @@ from blockerd.settings.value import SendAt
 
 __all__ = [
     "SETTINGS", "TABLES", "Agent", "BlockAnswer", "Client", "ConfigError", "Dns", "Endpoint", "Every", "Format",
-    "Level", "Lists", "OnPolicyError", "Partner", "Privacy", "PrivateRelay", "Proxy", "Report", "Role", "Schedule",
-    "Scheme", "Scope", "Security", "SendAt", "Setting", "Settings", "Smtp", "Source", "State", "Time", "Trust",
-    "Upstream", "Weaker", "Web", "YouTube", "find", "load",
+    "Level", "Lists", "NoteAddress", "NoteFolder", "OnPolicyError", "Partner", "Privacy", "PrivateRelay", "Proxy",
+    "Report", "RoadName", "Role", "Schedule", "Scheme", "Scope", "Security", "SendAt", "Setting", "Settings",
+    "Smtp", "Source", "State", "Time", "Trust", "Upstream", "Weaker", "Web", "YouTube", "find", "load",
 ]  # fmt: skip
