@@ -21,6 +21,7 @@ from blockerd.binding.submit import changes_between, record
 from blockerd.control_journal import Keeper
 from blockerd.control_life import Life
 from blockerd.control_news import list_news
+from blockerd.control_reports import FIRST_TICK, TICK_EVERY, Reports
 from blockerd.jobs import Ticks, in_seconds
 from blockerd.journal import spool
 from blockerd.journal.append import size_of
@@ -33,6 +34,7 @@ from blockerd.lists.watch import ListWatch, Touched, accept, hand_edits
 from blockerd.process import Lifeline, boot_id, run_folder, running_pid, spool_folder
 from blockerd.screentime.desk import Desk
 from blockerd.settings import ConfigError, Settings
+from blockerd.system.boots import boots
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +62,7 @@ class ControlProcess:
         self._writer = spool.Writer(self._folder, "control", clock.now_us, clock.monotonic)
         self.keeper = Keeper(settings, self._folder)
         self.life = Life(settings, self._record)
-        self.keep_from: Callable[[], int | None] = lambda: None
-        """From when on (Unix µs) nothing is forgotten because a report still waits for it."""
+        self.reports = Reports(settings, self.keeper, boots=lambda now: boots(now, boot_id()), filters=self._filters)
         self._desk = Desk(self._record, lambda: self._settings)
         self.keeper.stored = self._desk.tell
         self._hup = asyncio.Event()
@@ -81,10 +82,11 @@ class ControlProcess:
         lifeline.beat(loop)
         ticks = self._ticks()
         async with asyncio.TaskGroup() as tasks:
-            work = [tasks.create_task(each) for each in (self._drain_for_ever(), self._watch_for_ever())]
+            work = [tasks.create_task(each) for each in (self._drain_for_ever(ticks), self._watch_for_ever())]
             await end.wait()
             ticks.stop()
             self.keeper.end_at = clock.monotonic() + LAST_DRAIN
+            await self.reports.end()
             for task in work:
                 task.cancel()
         if server:
@@ -104,16 +106,21 @@ class ControlProcess:
         ticks, now = Ticks(), clock.utc(clock.now())
         ticks.every(UPDATE_EVERY, self._update_lists, first=in_seconds(now, UPDATE_FIRST))
         ticks.every(PRUNE_EVERY, self._prune, first=in_seconds(now, PRUNE_FIRST))
+        ticks.every(TICK_EVERY, self.reports.tick, first=in_seconds(now, FIRST_TICK))
         ticks.start()
         return ticks
+
+    def _filters(self) -> bool:
+        return running_pid(self._settings, "dns") > 0
 
     def _record(self, event: dict[str, Any]) -> None:
         """Puts an event into the spool, from where it reaches the log."""
         self._writer.event(event)
 
-    async def _drain_for_ever(self) -> None:
+    async def _drain_for_ever(self, ticks: Ticks) -> None:
         while True:
             self.life.look(self._writer)
+            ticks.look(clock.utc(clock.now()))
             await self._drain()
             await asyncio.sleep(DRAIN_EVERY)
 
@@ -126,7 +133,7 @@ class ControlProcess:
         if not self.life.time_to_prune():
             return
         try:
-            await asyncio.to_thread(self.keeper.prune, self.keep_from())
+            await asyncio.to_thread(lambda: self.keeper.prune(self.reports.keep_from()))
         except (OSError, JournalError) as error:
             log.warning("journal: %s; what is past its time is removed later", error)
         else:
@@ -170,7 +177,7 @@ class ControlProcess:
         for change in changes_between(self._settings, fresh, at=clock.now_us(), by="user"):
             record(change, self._writer)
         dns = running_pid(self._settings, "dns") if tell_dns and fresh.dns != self._settings.dns else 0
-        self._settings = self.keeper.settings = self.life.settings = fresh
+        self._settings = self.keeper.settings = self.life.settings = self.reports.settings = fresh
         self._admit_agents()
         watch.renew(fresh)
         if dns:
@@ -274,16 +281,19 @@ class ControlProcess:
             return {"error": "an agent may hand over screen time and wait for notices, no more"}
         if wanted == "status":
             waiting = sum(map(size_of, spool.segments(self._folder)))
-            return {"pid": os.getpid(), "trouble": self.keeper.trouble, "spool_bytes": waiting, "boot": boot_id()}
+            said = {"trouble": self.keeper.trouble, "notes": self.reports.note, "spool_bytes": waiting}
+            return {"pid": os.getpid(), "boot": boot_id(), **said}
         if wanted == "erase":
             return await self._erase()
         if wanted == "new-key":
             return await self._new_key()
-        return {"error": 'unknown request; write {"do": "status"}'}
+        told = await self.reports.answer(request) if isinstance(wanted, str) else None
+        return told or {"error": 'unknown request; write {"do": "status"}'}
 
     async def _erase(self) -> dict[str, Any]:
         try:
             removed = await asyncio.to_thread(self.keeper.erase)
+            await asyncio.to_thread(self.reports.forget)
         except (OSError, JournalError) as error:
             return {"error": str(error)}
         return {"removed": removed.kinds}

@@ -64,6 +64,7 @@ def run_status(args: argparse.Namespace) -> int:
         ("Processes", ", ".join(f"{name} {pid or 'not running'}" for name, pid in report["pids"].items())),
         ("Since start", f"{counters.get('queries', 0):,} questions" if counters else "unknown"),
         ("Journal", report["journal"] or "in order"),
+        *([("Notes", report["mail"])] if report["mail"] else []),
     ]
     for line in columns(rows):
         say(line)
@@ -87,6 +88,7 @@ def _report(settings: Settings) -> dict[str, Any]:
         "counters": live.get("counters", {}),
         "problem": live.get("problem", ""),
         "journal": control.get("trouble", ""),
+        "mail": control.get("notes", ""),
         "notes": notes(settings),
         "version": blockerd.__version__,
     }

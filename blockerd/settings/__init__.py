@@ -18,6 +18,8 @@ from blockerd.settings.keys import (
     Format,
     Level,
     Lists,
+    NoteAddress,
+    NoteFolder,
     OnPolicyError,
     Partner,
     Per,
@@ -25,6 +27,7 @@ from blockerd.settings.keys import (
     PrivateRelay,
     Proxy,
     Report,
+    RoadName,
     Role,
     Schedule,
     Scope,
@@ -43,7 +46,8 @@ from blockerd.settings.value import SendAt
 
 __all__ = [
     "SETTINGS", "TABLES", "Agent", "BlockAnswer", "Budget", "Client", "ConfigError", "Dns", "Endpoint", "Every",
-    "Format", "Level", "Lists", "OnPolicyError", "Partner", "Per", "Privacy", "PrivateRelay", "Proxy", "Report", "Role",
-    "Schedule", "Scheme", "Scope", "Security", "SendAt", "Setting", "Settings", "Smtp", "Source", "State", "Time",
-    "Trust", "Upstream", "Weaker", "Web", "YouTube", "find", "load",
+    "Format", "Level", "Lists", "NoteAddress", "NoteFolder", "OnPolicyError", "Partner", "Per", "Privacy",
+    "PrivateRelay", "Proxy", "Report", "RoadName", "Role", "Schedule", "Scheme", "Scope", "Security", "SendAt",
+    "Setting", "Settings", "Smtp", "Source", "State", "Time", "Trust", "Upstream", "Weaker", "Web", "YouTube", "find",
+    "load",
 ]  # fmt: skip

@@ -117,6 +117,15 @@ class Security(StrEnum):
     NONE = "none"
 
 
+class RoadName(StrEnum):
+    """How notes reach a reader."""
+
+    SMTP = "smtp"
+    FILE = "file"
+    WEBHOOK = "webhook"
+    NTFY = "ntfy"
+
+
 class Role(StrEnum):
     """Who a report is for."""
 
@@ -130,6 +139,7 @@ _ID = r"(?!own-|starter-|offline-|gone-|test-name$)[a-z0-9][a-z0-9-]{0,63}"
 _ZONE = r"[A-Za-z0-9_+/-]{1,64}"
 _NAME = r"\S(.{0,62}\S)?"
 _USER = r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}\$?"
+_OWN = r"(https://|http://(127\.0\.0\.1|localhost|\[::1\])(?=[:/]))[!-?A-~]{1,500}"
 _MAIL = r"[^@\s<>,;:\"]{1,64}@[^@\s<>,;:\"]{1,255}"
 
 
@@ -338,14 +348,27 @@ class Budget:
 class Smtp:
     """[report.smtp]; the password stands alone in the file `password_file`."""
 
-    host: str = setting(
-        "127.0.0.1", text("host", r"[A-Za-z0-9._:-]{1,253}", "write a name or address"), "mail server", built=False
-    )
-    port: int = setting(587, whole(1, 65535), "its port", built=False)
-    user: str = setting("", text("user", r".{0,255}"), "who logs in; empty: nobody", built=False)
-    from_: str = setting("", text("mail address", rf"({_MAIL})?", "write name@host"), "sender's address", built=False)
-    security: Security = setting("starttls", choice(Security), "starttls tls none (loopback only)", built=False)
-    password_file: Path = setting("smtp-password", path(), "a file that holds the password alone", built=False)
+    host: str = setting("127.0.0.1", text("host", r"[A-Za-z0-9._:-]{1,253}", "write a name or address"), "mail server")
+    port: int = setting(587, whole(1, 65535), "its port")
+    user: str = setting("", text("user", r".{0,255}"), "who logs in; empty: nobody")
+    from_: str = setting("", text("mail address", rf"({_MAIL})?", "write name@host"), "sender's address")
+    security: Security = setting("starttls", choice(Security), "starttls tls none (loopback only)")
+    password_file: Path = setting("smtp-password", path(), "a file that holds the password alone")
+
+
+@dataclass(frozen=True, slots=True)
+class NoteFolder:
+    """[report.file]: for readers with road = "file", to whom the notes are carried by hand."""
+
+    folder: Path = setting("notes", path(), "where their notes are laid, for you to carry")
+
+
+@dataclass(frozen=True, slots=True)
+class NoteAddress:
+    """[report.webhook], [report.ntfy]; the token stands alone in the file `token_file`."""
+
+    url: str = setting("", text("address of your own", rf"({_OWN})?", "write https://host/path"), "where notes go")
+    token_file: Path = setting("note-token", path(), "a file that holds a bearer token alone; may be missing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -358,7 +381,6 @@ class Partner:
         "what you call them",
         required=True,
         sample="Robin",
-        built=False,
     )
     address: str = setting(
         None,
@@ -366,20 +388,27 @@ class Partner:
         "where mail goes",
         required=True,
         sample="robin@mail.example",
-        built=False,
     )
-    role: Role = setting(
-        None, choice(Role), "spouse mentor therapist self", required=True, sample="spouse", built=False
-    )
+    role: Role = setting(None, choice(Role), "spouse mentor therapist self", required=True, sample="spouse")
+    road: RoadName = setting("smtp", choice(RoadName), "smtp file webhook ntfy")
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """[report]"""
 
-    every: Every = setting("week", choice(Every), "day 3-days week", built=False)
-    send_at: SendAt = setting("sun 18:00", send_at(), "when it goes out", built=False)
+    every: Every = setting("week", choice(Every), "day 3-days week")
+    send_at: SendAt = setting("sun 18:00", send_at(), "when it goes out")
+    country: str = setting(
+        "",
+        text("country", r"([A-Z]{2})?", "write two letters, e.g. DE"),
+        "its help lines come first; empty: by time.zone",
+    )
+    yardsticks: bool = setting(False, flag(), "three signs and a mark of hours, for self and therapist")
     smtp: Smtp = table(Smtp)
+    file: NoteFolder = table(NoteFolder)
+    webhook: NoteAddress = table(NoteAddress)
+    ntfy: NoteAddress = table(NoteAddress)
     partner: tuple[Partner, ...] = tables(Partner, label="name")
 
 

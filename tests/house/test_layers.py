@@ -26,7 +26,7 @@ LAYERS = {
     "blockerd.control_journal": SUPERVISOR,  # parts of it
     "blockerd.control_life": SUPERVISOR,
     "blockerd.control_news": SUPERVISOR,
-    **{f"blockerd.control_{name}": SUPERVISOR for name in ("days", "mails", "post", "reports")},
+    **{f"blockerd.control_{name}": SUPERVISOR for name in ("days", "halt", "mails", "post", "reports", "roads")},
     "blockerd.control_around": SUPERVISOR,
     "blockerd.dns.listener": STARTED,
     "blockerd.dns.process": STARTED,
