@@ -20,7 +20,8 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     setup = words.add_parser("setup", help="make the proxy's own environment", allow_abbrev=False)
     setup.add_argument("--python", default=sys.executable, help="interpreter for it, 3.11 or newer")
     setup.add_argument("--into", metavar="FOLDER", help="another place than <state.dir>/proxy/venv")
-    setup.add_argument("--lock", metavar="FILE", help="install exactly this, by digest")
+    setup.add_argument("--newest", action="store_true", help="not the versions that came with blockerd, but the newest")
+    setup.add_argument("--again", action="store_true", help="make it anew though it is there")
     setup.set_defaults(run=run_setup)
     words.add_parser("pac", help="a PAC file", allow_abbrev=False).set_defaults(run=run_pac)
     policy = words.add_parser("policy", help="a browser policy", allow_abbrev=False)
@@ -82,14 +83,17 @@ def run_proxy(args: argparse.Namespace) -> int:
 
 
 def run_setup(args: argparse.Namespace) -> int:
-    """Makes the environment; 1 where a step did not end well."""
+    """Makes the environment where it is not there or was made from another lock; 1 where a step did not end well."""
     settings = settings_of(args)
     from blockerd.proxy import environment
 
     folder = Path(args.into) if args.into else settings.state.dir / "proxy" / "venv"
+    lock = None if args.newest else environment.shipped_lock()
+    made = environment.Environment(folder)
     try:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = environment.make(folder, Path(args.python), say, Path(args.lock) if args.lock else None)
+        if args.again or not made.made_from(lock):
+            made = environment.make(folder, Path(args.python), say, lock)
         version = environment.version(made)
     except environment.SetupError as error:
         raise Stop(f"proxy setup: {error}", 1) from None

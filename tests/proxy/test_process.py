@@ -10,18 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from blockerd.proxy import environment
-from blockerd.proxy.environment import Environment, SetupError
+from blockerd.proxy.environment import Environment
 from blockerd.proxy.process import command, resident
 from tests.e2e.install import ROOT, alive, kill, wait_until
 from tests.lists.places import Place
 
 PROGRAM = f"""#!{sys.executable}
 import os, select, sys
+held = bytearray(int(open("grow").read()) << 20) if os.path.exists("grow") else b""
 open("started", "a").write(f"{{os.getpid()}}\\n")
 words = int(os.environ["BLOCKERD_WORDS"])
 os.write(words, b"ready\\n")
-held = bytearray(int(open("grow").read()) << 20) if os.path.exists("grow") else b""
 select.select([int(os.environ["BLOCKERD_LIFELINE"])], [], [])
 """
 PARENT = """
@@ -104,25 +103,3 @@ def test_the_command_listens_on_loopback_and_keeps_nothing(place: Place):
 def test_memory_of_a_process_is_seen():
     assert resident(os.getpid()) > 1 << 20
     assert resident(0) == 0
-
-
-def test_each_python_gets_its_line_of_mitmproxy_and_the_base_alone():
-    assert environment.requirements((3, 11))[0] == "mitmproxy==11.0.2"
-    assert environment.requirements((3, 13))[0] == "mitmproxy>=12.2.3,<13"
-    rest = " ".join(environment.requirements((3, 11))[1:])
-    assert "dnslib" in rest
-    assert not any(word in rest for word in ("apsw", "cryptography", "httpx2", "extra"))
-
-
-def test_an_interpreter_that_is_none_is_told_in_a_line(tmp_path: Path):
-    with pytest.raises(SetupError, match="nothing"):
-        environment.make(tmp_path / "v", tmp_path / "nothing", str)  # type: ignore[arg-type]
-
-
-def test_an_environment_sees_this_blockerd_and_nothing_beside_it(tmp_path: Path):
-    packages = tmp_path / "lib" / "python3.11" / "site-packages"
-    packages.mkdir(parents=True)
-    environment.link(Environment(tmp_path))
-    environment.link(Environment(tmp_path))
-    assert [path.name for path in packages.iterdir()] == ["blockerd"]
-    assert (packages / "blockerd" / "proxy" / "addon" / "load.py").exists()
