@@ -26,6 +26,7 @@ from blockerd.settings.keys import (
     Privacy,
     PrivateRelay,
     Proxy,
+    ProxyMode,
     Report,
     RoadName,
     Role,
@@ -47,7 +48,7 @@ from blockerd.settings.value import SendAt
 __all__ = [
     "SETTINGS", "TABLES", "Agent", "BlockAnswer", "Budget", "Client", "ConfigError", "Dns", "Endpoint", "Every",
     "Format", "Level", "Lists", "NoteAddress", "NoteFolder", "OnPolicyError", "Partner", "Per", "Privacy",
-    "PrivateRelay", "Proxy", "Report", "RoadName", "Role", "Schedule", "Scheme", "Scope", "Security", "SendAt",
-    "Setting", "Settings", "Smtp", "Source", "State", "Time", "Trust", "Upstream", "Weaker", "Web", "YouTube", "find",
-    "load",
+    "PrivateRelay", "Proxy", "ProxyMode", "Report", "RoadName", "Role", "Schedule", "Scheme", "Scope", "Security",
+    "SendAt", "Setting", "Settings", "Smtp", "Source", "State", "Time", "Trust", "Upstream", "Weaker", "Web",
+    "YouTube", "find", "load",
 ]  # fmt: skip
