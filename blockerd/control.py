@@ -14,6 +14,8 @@ import struct
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from blockerd import clock
@@ -21,6 +23,8 @@ from blockerd.binding.submit import changes_between, record
 from blockerd.control_journal import Keeper
 from blockerd.control_life import Life
 from blockerd.control_news import list_news
+from blockerd.control_probe import EVERY as PROBE_EVERY
+from blockerd.control_probe import ProbeNews
 from blockerd.control_reports import FIRST_TICK, TICK_EVERY, Reports
 from blockerd.jobs import Ticks, in_seconds
 from blockerd.journal import spool
@@ -63,7 +67,8 @@ class ControlProcess:
         self.keeper = Keeper(settings, self._folder)
         self.life = Life(settings, self._record)
         self.reports = Reports(settings, self.keeper, boots=lambda now: boots(now, boot_id()), filters=self._filters)
-        self._desk = Desk(self._record, lambda: self._settings)
+        self._desk = Desk(self._record, lambda: self._settings, os.environ.get("BLOCKERD_PERSON", ""))
+        self._agents_at = Path(os.environ.get("RUNTIME_DIRECTORY") or run_folder(settings)) / "agent.sock"
         self.keeper.stored = self._desk.tell
         self._hup = asyncio.Event()
         self._why = "told to"
@@ -78,6 +83,7 @@ class ControlProcess:
         lifeline.watch(loop, lambda: self._orphaned(end))
         self.life.start()
         server = await self._listen()
+        agents = await self._listen_to_agents()
         lifeline.say("ready")
         lifeline.beat(loop)
         ticks = self._ticks()
@@ -89,9 +95,11 @@ class ControlProcess:
             await self.reports.end()
             for task in work:
                 task.cancel()
-        if server:
-            server.close()
+        for each in (server, agents):
+            if each:
+                each.close()
         (run_folder(self._settings) / "control.sock").unlink(missing_ok=True)
+        self._agents_at.unlink(missing_ok=True)
         self.life.stop(self._why)
         await self._drain()
         self._writer.close()
@@ -107,6 +115,7 @@ class ControlProcess:
         ticks.every(UPDATE_EVERY, self._update_lists, first=in_seconds(now, UPDATE_FIRST))
         ticks.every(PRUNE_EVERY, self._prune, first=in_seconds(now, PRUNE_FIRST))
         ticks.every(TICK_EVERY, self.reports.tick, first=in_seconds(now, FIRST_TICK))
+        ticks.every(PROBE_EVERY, ProbeNews(self._settings, self._record).tick, first=in_seconds(now, PROBE_EVERY))
         ticks.start()
         return ticks
 
@@ -241,7 +250,6 @@ class ControlProcess:
         old = os.umask(0o177)
         try:
             server = await asyncio.start_unix_server(self._client, path, limit=65536)
-            self._admit_agents()
             return server
         except OSError as error:
             log.warning("%s: %s; `status` cannot ask this process", path, error)
@@ -249,36 +257,52 @@ class ControlProcess:
         finally:
             os.umask(old)
 
-    def _admit_agents(self) -> None:
-        """Lets agents of the users that the settings name reach the socket, which asks who they are."""
-        path, named = run_folder(self._settings) / "control.sock", self._settings.agent.users
-        with suppress(FileNotFoundError):
-            path.chmod(0o666 if named else 0o600)
-            path.parent.chmod(0o711 if named else 0o700)
-            if named:
-                above = self._settings.state.dir
-                above.chmod(above.stat().st_mode | 0o011)
+    async def _listen_to_agents(self) -> asyncio.Server | None:
+        """Opens `agent.sock` for the agents of named users, beside the control socket, which stays closed to them."""
+        path = self._agents_at
+        path.unlink(missing_ok=True)
+        try:
+            server = await asyncio.start_unix_server(partial(self._client, agents=True), path, limit=65536)
+            path.chmod(0o666)  # whoever connects is asked who they are
+        except OSError as error:
+            log.warning("%s: %s; screen time waits with the agents", path, error)
+            return None
+        self._admit_agents()
+        return server
 
-    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _admit_agents(self) -> None:
+        """Where no service manager gave a folder for it, named users, and only they, may walk to the socket."""
+        run, named = run_folder(self._settings), bool(self._settings.agent.users)
+        if self._agents_at.parent != run:
+            return
+        run.chmod(0o711 if named else 0o700)
+        if named:
+            above = self._settings.state.dir
+            above.chmod(above.stat().st_mode | 0o011)
+
+    async def _client(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, agents: bool = False
+    ) -> None:
         """One request a line, one answer a line, as JSON; callers of users that are not named are not heard."""
         try:
             uid = peer_uid(writer.get_extra_info("socket"))
-            if uid in (os.getuid(), 0) or self._desk.hears(uid):
+            if self._desk.hears(uid) if agents else uid in (os.getuid(), 0):
                 async with asyncio.timeout(10):
                     line = await reader.readline()
-                writer.write(json.dumps(await self._answer(line, uid)).encode() + b"\n")
+                answer = await self._answer(line, uid, agents=agents)
+                writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
         except (OSError, ValueError, TimeoutError, RecursionError):
             log.info("control socket: a request that could not be read")
         finally:
             writer.close()
 
-    async def _answer(self, line: bytes, uid: int) -> dict[str, Any]:
+    async def _answer(self, line: bytes, uid: int, *, agents: bool = False) -> dict[str, Any]:
         request = json.loads(line)
         wanted = request.get("do") if isinstance(request, dict) else None
         if wanted in ("heartbeats", "notices"):
             return await self._desk.answer(request, uid, self.keeper.agents()) or {}
-        if uid not in (os.getuid(), 0):
+        if agents:
             return {"error": "an agent may hand over screen time and wait for notices, no more"}
         if wanted == "status":
             waiting = sum(map(size_of, spool.segments(self._folder)))
