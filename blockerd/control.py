@@ -249,8 +249,7 @@ class ControlProcess:
         path.unlink(missing_ok=True)
         old = os.umask(0o177)
         try:
-            server = await asyncio.start_unix_server(self._client, path, limit=65536)
-            return server
+            return await asyncio.start_unix_server(self._client, path, limit=65536)
         except OSError as error:
             log.warning("%s: %s; `status` cannot ask this process", path, error)
             return None
