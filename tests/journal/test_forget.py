@@ -181,7 +181,7 @@ def test_erasing_works_at_once_and_leaves_how_it_ran_and_counts(
 
 
 def test_the_file_becomes_smaller(journal: Journal, spool: Spool, path: Path):
-    story(journal, spool, "oldsecret", 4000)
+    story(journal, spool, "oldsecret", 8000)
     assert forget.scrub(journal)
     before = path.stat().st_size
     forget.prune(journal, spool.folder, spool.at + YEAR_US, spool.at + 1, day_begins)
