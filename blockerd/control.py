@@ -21,6 +21,7 @@ from blockerd.binding.submit import changes_between, record
 from blockerd.control_journal import Keeper
 from blockerd.control_life import Life
 from blockerd.control_news import list_news
+from blockerd.control_roads import EVERY, RoadKeeper
 from blockerd.jobs import Ticks, in_seconds
 from blockerd.journal import spool
 from blockerd.journal.append import size_of
@@ -58,6 +59,7 @@ class ControlProcess:
         self._writer = spool.Writer(self._folder, "control", clock.now_us, clock.monotonic)
         self.keeper = Keeper(settings, self._folder)
         self.life = Life(settings, self._record)
+        self.roads = RoadKeeper(settings, self._record)
         self.keep_from: Callable[[], int | None] = lambda: None
         """From when on (Unix µs) nothing is forgotten because a report still waits for it."""
         self._desk = Desk(self._record)
@@ -101,6 +103,7 @@ class ControlProcess:
         ticks, now = Ticks(), clock.utc(clock.now())
         ticks.every(UPDATE_EVERY, self._update_lists, first=in_seconds(now, UPDATE_FIRST))
         ticks.every(PRUNE_EVERY, self._prune, first=in_seconds(now, PRUNE_FIRST))
+        ticks.every(EVERY, self.roads.look, first=now)
         ticks.start()
         return ticks
 
@@ -167,7 +170,7 @@ class ControlProcess:
         for change in changes_between(self._settings, fresh, at=clock.now_us(), by="user"):
             record(change, self._writer)
         dns = running_pid(self._settings, "dns") if tell_dns and fresh.dns != self._settings.dns else 0
-        self._settings = self.keeper.settings = self.life.settings = fresh
+        self._settings = self.keeper.settings = self.life.settings = self.roads.settings = fresh
         watch.renew(fresh)
         if dns:
             with suppress(ProcessLookupError, PermissionError):
@@ -258,6 +261,8 @@ class ControlProcess:
         if wanted == "status":
             waiting = sum(map(size_of, spool.segments(self._folder)))
             return {"pid": os.getpid(), "trouble": self.keeper.trouble, "spool_bytes": waiting, "boot": boot_id()}
+        if wanted == "portal":
+            return self.roads.answer(request)
         if wanted == "erase":
             return await self._erase()
         return {"error": 'unknown request; write {"do": "status"}'}

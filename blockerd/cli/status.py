@@ -7,6 +7,8 @@ from typing import Any
 
 import blockerd
 from blockerd.cli.output import bold, columns, dump, say, settings_of
+from blockerd.cli.portal import duration
+from blockerd.control_roads import read_state
 from blockerd.lists.snapshot import read_pointer
 from blockerd.lists.watch import notes
 from blockerd.model import TEST_NAME
@@ -64,6 +66,7 @@ def run_status(args: argparse.Namespace) -> int:
         ("Processes", ", ".join(f"{name} {pid or 'not running'}" for name, pid in report["pids"].items())),
         ("Since start", f"{counters.get('queries', 0):,} questions" if counters else "unknown"),
         ("Journal", report["journal"] or "in order"),
+        *_roads(report["portal"], report["vpn"]),
     ]
     for line in columns(rows):
         say(line)
@@ -78,6 +81,7 @@ def _report(settings: Settings) -> dict[str, Any]:
     pids = {name: running_pid(settings, name) for name in ("dns", "control")}
     live = _dns_status(settings) if pids["dns"] else {}
     control = _ask_control(settings) if pids["control"] else {"trouble": "control is not running"}
+    roads = read_state(settings)
     return {
         "protecting": any(blocks(endpoint) for endpoint in settings.dns.listen),
         "listen": [str(endpoint) for endpoint in settings.dns.listen],
@@ -88,8 +92,21 @@ def _report(settings: Settings) -> dict[str, Any]:
         "problem": live.get("problem", ""),
         "journal": control.get("trouble", ""),
         "notes": notes(settings),
+        "portal": {key: roads[key] for key in ("open", "seconds", "why")},
+        "vpn": roads["vpn"],
         "version": blockerd.__version__,
     }
+
+
+def _roads(portal: dict[str, Any], vpn: list[str]) -> list[tuple[str, str]]:
+    """Lines about what is asked elsewhere; none where nothing is."""
+    found = []
+    if portal["open"]:
+        left = duration(portal["seconds"])
+        found.append(("Sign-in window", f"open for {left} ({portal['why']}); listed names stay shut"))
+    if vpn:
+        found.append(("VPN", f"{', '.join(vpn)} is up; its hours are recorded"))
+    return found
 
 
 def _dns_status(settings: Settings) -> dict[str, Any]:

@@ -26,6 +26,7 @@ LAYERS = {
     "blockerd.control_journal": SUPERVISOR,  # parts of it
     "blockerd.control_life": SUPERVISOR,
     "blockerd.control_news": SUPERVISOR,
+    "blockerd.control_roads": SUPERVISOR,
     **{f"blockerd.control_{name}": SUPERVISOR for name in ("days", "mails", "post", "reports")},
     "blockerd.dns.listener": STARTED,
     "blockerd.dns.process": STARTED,
@@ -90,7 +91,9 @@ PURE = {
     "blockerd.report.requests",
     "blockerd.report.episodes",
     "blockerd.report.daily",
+    "blockerd.report.tunnels",
     "blockerd.report.words",
+    "blockerd.system.portal",
     "blockerd.web.views",
 }
 IMPURE = {
