@@ -31,11 +31,11 @@ from blockerd.report.due import Owed, next_due
 from blockerd.report.evidence import Before, Days, Evidence, Head, Kind, Opening, Without
 from blockerd.report.letter import Letter, Reader, Seal
 from blockerd.report.pairing import Pair
-from blockerd.report.partner import LAST, MINE, Partner, Says, word_of
+from blockerd.report.partner import LAST, MINE, OWN, Partner, Says, word_of
 from blockerd.report.period import Period, day_of, run_of
 from blockerd.report.texts import help_by_country, load
 from blockerd.report.week import WeekFacts, gather
-from blockerd.settings import Every, Role, Settings
+from blockerd.settings import Every, RoadName, Role, Settings
 
 LENGTH = {Every.DAY: 1, Every.THREE_DAYS: 3, Every.WEEK: 7}
 OPENED = 62
@@ -96,7 +96,7 @@ class Maker:
         """The two people, for the mails around the notes."""
         zone = self.zone
         report = self.settings.report
-        country = help_by_country().of("", self.settings.time.zone)
+        country = help_by_country().of(report.country, self.settings.time.zone)
         due = next_due(report.every, report.send_at, zone, now)
         code = partner.stop_code if partner else ""
         return Pair(
@@ -214,6 +214,12 @@ class Maker:
 _KINDS = {Says.REPORT: Kind.REPORT, Says.SEAL: Kind.SEAL, Says.INVITE: Kind.PAIRING}
 
 
+def own_road(settings: Settings) -> str:
+    """The way to the user: mail, where any reader gets mail; else the folder of their own copies."""
+    partners = settings.report.partner
+    return RoadName.SMTP if not partners or any(one.road == RoadName.SMTP for one in partners) else OWN
+
+
 def letter_of(settings: Settings, role: Role, period: Period, now: int) -> Letter:
     """What any letter of this install to `role` has."""
     zone, report = ZoneInfo(settings.time.zone), settings.report
@@ -222,11 +228,12 @@ def letter_of(settings: Settings, role: Role, period: Period, now: int) -> Lette
         zone=zone,
         next_due=next_due(report.every, report.send_at, zone, now),
         version=__version__,
-        country=help_by_country().of("", settings.time.zone),
+        country=help_by_country().of(report.country, settings.time.zone),
         lists_age=lists_age(settings),
         partial=len(period.days) < LENGTH[report.every],
         plan=_lines(settings.state.dir / PLAN),
         resources=_lines(settings.state.dir / RESOURCES),
+        yardsticks=report.yardsticks,
     )
 
 

@@ -7,14 +7,14 @@ stay as they are and go again under the same Message-ID. Refuses to send anythin
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import blockerd.journal.outbox as mailbox
 from blockerd.control_journal import Keeper
-from blockerd.control_mails import Maker
+from blockerd.control_mails import Maker, own_road
 from blockerd.journal.checkpoint import CheckpointError
 from blockerd.journal.entry import ReportSent
 from blockerd.journal.grow import add_entries
@@ -25,6 +25,7 @@ from blockerd.report.deliver import HOUR_US, NotDelivered, Outcome, Road, Sessio
 from blockerd.report.encrypt import AgeKeyError
 from blockerd.report.partner import MINE, SECRET, Says, Send, State
 from blockerd.report.road_file import FileRoad
+from blockerd.settings import RoadName
 
 log = logging.getLogger(__name__)
 
@@ -53,23 +54,27 @@ class Post:
         for row in list(self._unsaved.values()):
             await self._save(row)
         waiting = await self._within(lambda db: _heads(mailbox.rows(db, open_only=True), self.now(), force))
-        if not waiting:
-            return ""
-        road = roads.get("smtp")
-        if road is None:
-            return "report.smtp.from is not set: mails wait; write the sender's address there"
+        troubles = []
+        for name in sorted({row.road for row in waiting}, reverse=True):
+            lanes = sorted({row.lane for row in waiting if row.road == name}, key=lambda lane: lane == USER)
+            road = roads.get(name)
+            troubles.append(await self._along(road, lanes, force) if road else _nowhere(name))
+        return "; ".join(filter(None, troubles))
+
+    async def _along(self, road: Road, lanes: Sequence[str], force: bool) -> str:
+        """What of `lanes` goes by `road`; a line about what is in the way, "" for nothing."""
         state = await self._within(lambda db: mailbox.road(db, road.name))
         if not force and 0 < state.next_try - self.now() <= HOUR_US:
             return state.trouble
         trouble, before = "", self._taken
-        for lane in sorted({row.lane for row in waiting}, key=lambda lane: lane == USER):
+        for lane in lanes:
             try:
                 session = await road.open()
             except NotDelivered as error:
                 await self._closed(road, state, str(error))
                 return str(error)
             try:
-                trouble = await self._lane(session, lane, force) or trouble
+                trouble = await self._lane(session, lane, road.name, force) or trouble
             finally:
                 await session.close()
         if trouble and self._taken == before:
@@ -83,9 +88,9 @@ class Post:
         told = RoadState(state.tries + 1, self.now() + wait(state.tries + 1), trouble)
         await self._within(lambda db: mailbox.put_road(db, road.name, told))
 
-    async def _lane(self, session: Session, lane: str, force: bool) -> str:
-        """One reader's mails until there is none or one is in the way: what, "" for nothing."""
-        while row := await self._head(lane, force):
+    async def _lane(self, session: Session, lane: str, road: str, force: bool) -> str:
+        """One reader's mails by this road until there is none or one is in the way: what, "" for nothing."""
+        while (row := await self._head(lane, force)) and row.road == road:
             if told := await self._one(session, row):
                 return told
         return ""
@@ -160,7 +165,8 @@ class Post:
         if row.what in (Says.REMOVED, Says.NEUTRAL) and (partner := mailbox.partners(db).get(row.lane)):
             mailbox.put_partner(db, replace(partner, state=State.LEFT))
         mine = self.maker.settings.report.smtp.from_
-        if row.lane != USER and row.what not in SECRET and row.what != Says.SEAL and row.address != mine:
+        by_mail = row.road == RoadName.SMTP and row.address != mine
+        if by_mail and row.lane != USER and row.what not in SECRET and row.what != Says.SEAL:
             mailbox.copy(db, row, mine, now)
 
     def _refused(self, db: Any, row: Row, trouble: str, fresh: bool) -> None:  # noqa: ANN401
@@ -172,7 +178,8 @@ class Post:
         told = [one for one in mailbox.rows(db) if one.what == Says.REFUSED_MINE and now - one.queued < TOLD_AGAIN_US]
         if row.lane == USER or any(one.detail.get("partner") == row.lane for one in told):
             return
-        send = Send(Says.REFUSED_MINE, row.place, self.maker.settings.report.smtp.from_, row.role)
+        settings = self.maker.settings
+        send = Send(Says.REFUSED_MINE, row.place, settings.report.smtp.from_, row.role, road=own_road(settings))
         mailbox.queue(db, USER, send, now, now, {"partner": row.lane, "address": row.address})
 
     async def _keep(self, row: Row) -> None:
@@ -210,6 +217,13 @@ def _head_of(db: Any, lane: str, now: int, force: bool) -> Row | None:  # noqa: 
 def _ripe(row: Row, now: int, force: bool) -> bool:
     """True if its time has come. A time further off than any wait was set by a clock that was wrong."""
     return row.due <= now and (force or not 0 < row.next_try - now <= HOUR_US)
+
+
+def _nowhere(road: str) -> str:
+    """That a road has no end in the settings."""
+    if road == RoadName.SMTP:
+        return "report.smtp.from is not set: mails wait; write the sender's address there"
+    return f"report.{road}.url is not set: notes wait; write the address there"
 
 
 def _label(row: Row) -> str:

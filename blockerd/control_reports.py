@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -16,18 +17,20 @@ from zoneinfo import ZoneInfo
 
 import blockerd.journal.outbox as mailbox
 from blockerd import clock, control_days
+from blockerd import control_halt as halt
 from blockerd.control_journal import Keeper
-from blockerd.control_mails import Maker, detail_of, since_day
+from blockerd.control_mails import Maker, detail_of, own_road, since_day
 from blockerd.control_post import Post
+from blockerd.control_roads import roads_of
 from blockerd.journal.log import Log
-from blockerd.journal.outbox import USER, Row, Stand
+from blockerd.journal.outbox import USER, Row
 from blockerd.journal.read import View
 from blockerd.journal.schema import JournalError
 from blockerd.journal.spool import Level
 from blockerd.report import consent, encrypt
 from blockerd.report import partner as people
 from blockerd.report.coverage import Boot
-from blockerd.report.deliver import MINUTE_US, Road
+from blockerd.report.deliver import Road
 from blockerd.report.due import Sent, due
 from blockerd.report.partner import CODE_BYTES, MINE, NotAgreed, Partner, Says, Send, State, Step, Wanted
 from blockerd.report.period import Period, day_of, run_of
@@ -35,20 +38,18 @@ from blockerd.settings import Role, Settings
 
 log = logging.getLogger(__name__)
 
-TICK_EVERY = 60.0
-"""Seconds between two ticks."""
+FIRST_TICK, TICK_EVERY = 5.0, 60.0
+"""Seconds after the start, and between two ticks."""
 
-HOLD_US = 30 * MINUTE_US
-"""A notice about an end waits so long (µs), in sight of the user, who may take it back."""
-HALT_AGAIN_US = 7 * people.DAY_US
-"""Between two such notices."""
+AT_THE_END = 1.0
+"""Seconds that the mail under way may take once the process is told to end; cut off, it goes again as the same mail."""
 
-_HALTS = {"halted": Says.HALTED, "removed": Says.REMOVED, "neutral": Says.NEUTRAL}
 Boots = Callable[[int], Sequence[Boot] | None]
 
 
 class Reports:
-    """The notes of one install. `now` gives Unix µs, `chance` random bytes, `boots` the boots that the system knows.
+    """The notes of one install. `now` gives Unix µs, `chance` random bytes, `boots` the boots that the system knows,
+    `filters` whether the filter runs.
 
     `trouble` is one line about what is in the way of delivery, "" for nothing; `roads` replace that of the settings.
     """
@@ -61,6 +62,7 @@ class Reports:
         now: Callable[[], int] = clock.now_us,
         chance: Callable[[int], bytes] = os.urandom,
         boots: Boots = lambda _: None,
+        filters: Callable[[], bool] = lambda: True,
         roads: Mapping[str, Road] | None = None,
     ) -> None:
         self.trouble = ""
@@ -68,6 +70,7 @@ class Reports:
         self._now = now
         self._chance = chance
         self._boots = boots
+        self._watch = halt.Watch(filters)
         self._roads = roads
         self._maker = Maker(settings, self._names)
         self._post = Post(keeper, self._maker, now, self._agreed)
@@ -94,6 +97,17 @@ class Reports:
                 log.warning("report: %s", trouble)
             self.trouble = trouble
 
+    @property
+    def note(self) -> str:
+        """What the user should know of the notes now, "" for nothing: what is in the way, or what is to be sent."""
+        return "; ".join(filter(None, (self._watch.told(self._zone), self.trouble)))
+
+    async def end(self) -> None:
+        """Nothing more is begun; what is under way may finish, within AT_THE_END."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(AT_THE_END):
+                await self._alone.acquire()
+
     def keep_from(self) -> int | None:
         """From when on (Unix µs) the record is still needed for days that are not told; None before the first."""
         last = self._keeper.within(_last_told)
@@ -118,8 +132,10 @@ class Reports:
                 said = await asyncio.to_thread(asked, self, request)
         except (NotAgreed, JournalError, OSError, encrypt.AgeKeyError) as error:
             return {"error": str(error)}
-        if asked is Reports._again:
+        if asked is Reports._again or request.get("now") is True:
             await self.tick(force=True)
+        if self.trouble and request.get("now") is True:
+            return {"error": self.trouble}
         return {"said": said, "trouble": self.trouble}
 
     # -- what a tick decides
@@ -161,6 +177,7 @@ class Reports:
                 self._seal_due(db, again.partner, now)
         for name in leaving:
             consent.left(folder, name)
+        self._watch.look(db, now)
 
     def _take(self, db: Any, step: Step, before: Partner, now: int) -> None:  # noqa: ANN401
         """Keeps a step and queues its mails; what must not go out any more does not."""
@@ -174,7 +191,7 @@ class Reports:
             mailbox.move(db, after.name, after.place, after.role, now)
         for send in step.sends:
             if send.what in MINE:
-                mine = replace(send, address=self.settings.report.smtp.from_)
+                mine = replace(send, address=self.settings.report.smtp.from_, road=own_road(self.settings))
                 mailbox.queue(db, USER, mine, now, now, {"partner": after.name})
             else:
                 mailbox.queue(db, after.name, send, now, now)
@@ -289,32 +306,8 @@ class Reports:
         return "what is due is tried now"
 
     def _halt(self, request: Mapping[str, Any]) -> str:
-        """`how`: halted, removed, neutral, nothing; cancel takes a notice back that still waits."""
-        how, now = _text(request, "how"), self._now()
-
-        def work(db: Any) -> str:  # noqa: ANN401
-            notices = [row for row in mailbox.rows(db) if row.what in _HALTS.values() and row.copy_of is None]
-            if how in ("cancel", "nothing"):
-                for row in notices:
-                    if row.state == Stand.WAITING:
-                        mailbox.done(db, row.id, Stand.DROPPED, now)
-            reading = [one for one in mailbox.partners(db).values() if one.reads]
-            if how == "nothing":
-                for partner in reading:
-                    self._take(db, replace(people.leave(partner), sends=()), partner, now)
-                return "nothing is sent; sharing has ended"
-            if how == "cancel":
-                return "no notice is sent"
-            if any(now - row.queued < HALT_AGAIN_US and row.state != Stand.DROPPED for row in notices):
-                raise NotAgreed("a notice of an end was sent less than 7 days ago; nothing was added")
-            for partner in reading:
-                mailbox.queue(db, partner.name, _send(partner, _HALTS[how]), now, now + HOLD_US)
-            names = ", ".join(f"{one.name} ({one.address})" for one in reading) or "nobody"
-            return f"in 30 minutes a notice goes to {names}; it says nothing about requests, and you can take it back"
-
-        if how not in (*_HALTS, "cancel", "nothing"):
-            raise NotAgreed(f"{how}: halted, removed, neutral, nothing or cancel")
-        return self._keeper.within(work)
+        how, hold = _text(request, "how"), 0 if request.get("now") is True else halt.HOLD_US
+        return self._keeper.within(lambda db: halt.asked(db, how, self._now(), hold))
 
     _requests: Mapping[str, Callable[["Reports", Mapping[str, Any]], str]] = {
         "partner-invite": _invite, "partner-accept": _accept, "partner-stop": _stop, "report-note": _remark,
@@ -330,17 +323,10 @@ class Reports:
         return ends or (consent.read(folder) is not None and row.lane not in consent.leaving(folder))
 
     def _ways(self) -> Mapping[str, Road]:
-        if self._roads is not None:
-            return self._roads
-        smtp = self.settings.report.smtp
-        if not smtp.from_:
-            return {}
-        from blockerd.report.road_smtp import SmtpRoad  # loaded where mail is to be sent
-
-        return {"smtp": SmtpRoad(smtp)}
+        return self._roads if self._roads is not None else roads_of(self.settings)
 
     def _wanted(self) -> dict[str, Wanted]:
-        return {one.name: Wanted(one.name, one.address, one.role) for one in self.settings.report.partner}
+        return {one.name: Wanted(one.name, one.address, one.role, one.road) for one in self.settings.report.partner}
 
     def _code(self) -> str:
         return people.code_of(self._chance(CODE_BYTES))
@@ -371,7 +357,7 @@ def _last_told(db: Any) -> date | None:  # noqa: ANN401
 
 
 def _send(partner: Partner, what: Says) -> Send:
-    return Send(what, partner.place, partner.address, partner.role)
+    return Send(what, partner.place, partner.address, partner.role, road=partner.road)
 
 
 def _left(partner: Partner) -> int:

@@ -17,6 +17,9 @@ from blockerd.settings import Settings
 
 ENV_LIFE, ENV_WORDS, ENV_ENDED = "BLOCKERD_LIFELINE", "BLOCKERD_WORDS", "BLOCKERD_ENDED"
 
+ALIVE, BEAT_EVERY = "alive", 4.0
+"""What a child says every so many seconds while its loop turns."""
+
 
 class AlreadyRunning(Exception):
     """Another instance holds this state folder; `pid` is the one that does, 0 where unknown."""
@@ -134,6 +137,12 @@ class Lifeline:
     def _gone(self, loop: asyncio.AbstractEventLoop, end: Callable[[], object]) -> None:
         loop.remove_reader(self._life)
         end()
+
+    def beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Tells the supervisor every few seconds that `loop` turns, from now on."""
+        if self._words >= 0:
+            self.say(ALIVE)
+            loop.call_later(BEAT_EVERY, self.beat, loop)
 
     def say(self, word: str) -> None:
         """Tells the supervisor how far this process is."""

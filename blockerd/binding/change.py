@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from blockerd.model import CATEGORIES, Change
 from blockerd.policy import schedule
-from blockerd.settings import SETTINGS, TABLES, Schedule, Setting, Settings, Source, Weaker
+from blockerd.settings import SETTINGS, TABLES, Budget, Schedule, Setting, Settings, Source, Weaker
 from blockerd.settings.value import toml
 
 T = TypeVar("T")
@@ -95,6 +95,8 @@ def _array(name: str, old: object, new: object, at: int, by: str) -> Iterator[Ch
         yield from _sources(_of(old, Source), _of(new, Source), at, by)
     elif name == "schedule":
         yield from _schedules(_of(old, Schedule), _of(new, Schedule), at, by)
+    elif name == "budget":
+        yield from _budgets(_of(old, Budget), _of(new, Budget), at, by)
     elif old != new:
         # Clients and partners: what is recorded and shared, and with whom; the person's own choice either way.
         yield Change(at, name, f"{_count(old)} entries", f"{_count(new)} entries", Direction.NEUTRAL, by)
@@ -121,6 +123,18 @@ def _source_way(was: Source | None, now: Source | None) -> Direction:
         return Direction.WEAKER
     keys = [item for item in SETTINGS if item.name.startswith("lists.source.")]
     return _together(_single(item, getattr(was, item.key), getattr(now, item.key)) for item in keys)
+
+
+def _budgets(old: tuple[Budget, ...], new: tuple[Budget, ...], at: int, by: str) -> Iterator[Change]:
+    """More time, or no budget any more, is weaker; when to warn is nobody's business but the person's."""
+    had, has = ({(one.of, str(one.per)): one.minutes for one in budgets} for budgets in (old, new))
+    for of, per in dict.fromkeys((*had, *has)):
+        was, now = had.get((of, per)), has.get((of, per))
+        if was == now:
+            continue
+        weaker = now is None or (was is not None and now > was)
+        before, after = ("" if minutes is None else f"{minutes} minutes a {per}" for minutes in (was, now))
+        yield Change(at, f"budget {of}", before, after, Direction.WEAKER if weaker else Direction.STRONGER, by)
 
 
 def _source_told(source: Source | None) -> str:

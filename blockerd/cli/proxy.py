@@ -3,24 +3,32 @@
 import argparse
 import logging
 import os
+import select
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from blockerd.cli.output import Stop, columns, dump, say, settings_of, warn
 from blockerd.process import ENV_LIFE, ENV_WORDS, AlreadyRunning, Instance
-from blockerd.settings import OnPolicyError, Settings
+from blockerd.settings import OnPolicyError, Settings, find, load
+
+_LOOK_AGAIN = 2.0
+"""Seconds between two looks for an environment that is waited for."""
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
     """Adds the commands of this file."""
     proxy = commands.add_parser("proxy", help="the HTTPS proxy, for pages", allow_abbrev=False)
+    proxy.add_argument("--wait", action="store_true", help="where it has no environment yet: wait for one")
     proxy.set_defaults(run=run_proxy)
     words = proxy.add_subparsers(dest="word", metavar="WORD")
     setup = words.add_parser("setup", help="make the proxy's own environment", allow_abbrev=False)
     setup.add_argument("--python", default=sys.executable, help="interpreter for it, 3.11 or newer")
     setup.add_argument("--into", metavar="FOLDER", help="another place than <state.dir>/proxy/venv")
-    setup.add_argument("--lock", metavar="FILE", help="install exactly this, by digest")
+    setup.add_argument("--newest", action="store_true", help="not the versions that came with blockerd, but the newest")
+    setup.add_argument("--again", action="store_true", help="make it anew though it is there")
     setup.set_defaults(run=run_setup)
     words.add_parser("pac", help="a PAC file", allow_abbrev=False).set_defaults(run=run_pac)
     policy = words.add_parser("policy", help="a browser policy", allow_abbrev=False)
@@ -53,14 +61,13 @@ def _register_ca(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def run_proxy(args: argparse.Namespace) -> int:
     """The proxy in the foreground; 2 where it has no environment."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it is heard: settings are read at the start anyway
     settings = settings_of(args)
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
-    from blockerd.proxy import environment
-
-    made = environment.find(settings)
-    if made is None:
-        raise Stop("the proxy has no environment of its own yet; run: blockerd proxy setup")
     held = _only(settings)
+    made = _environment(settings, wait=args.wait or ENV_LIFE in os.environ)
+    if made is None:
+        return 0
     process = _process()
     try:
         process.prepare(settings)
@@ -76,20 +83,46 @@ def run_proxy(args: argparse.Namespace) -> int:
     if said >= 0:
         os.set_inheritable(said, False)
         os.write(said, b"bound\n")  # the supervisor waits for a word; mitmdump takes its port a moment later
-    code = int(process.ProxyProcess(settings, made).run(life, tell))
+    code = int(process.ProxyProcess(settings, made, _reload(args)).run(life, tell))
     del held
     return code
 
 
+def _environment(settings: Settings, *, wait: bool) -> Any:  # noqa: ANN401 - environment.Environment, imported late
+    """The proxy's environment, waited for where wanted; None where the supervisor is gone before there is one."""
+    from blockerd.proxy import environment
+
+    made = environment.find(settings)
+    if made is None and not wait:
+        raise Stop("the proxy has no environment of its own yet; run: blockerd proxy setup")
+    if made is None:
+        warn("pages are not filtered: the proxy has no environment yet; run: blockerd proxy setup. It starts by itself"
+             " then; names are filtered all the while")  # fmt: skip
+    life = [int(os.environ[ENV_LIFE])] if ENV_LIFE in os.environ else []
+    while made is None:
+        if select.select(life, [], [], _LOOK_AGAIN)[0]:
+            return None
+        made = environment.find(settings)
+    return made
+
+
+def _reload(args: argparse.Namespace) -> Callable[[], Settings]:
+    """Reads the configuration again, as at the start."""
+    return lambda: load(find(args.config, os.environ, Path.cwd()), os.environ, Path.cwd())
+
+
 def run_setup(args: argparse.Namespace) -> int:
-    """Makes the environment; 1 where a step did not end well."""
+    """Makes the environment where it is not there or was made from another lock; 1 where a step did not end well."""
     settings = settings_of(args)
     from blockerd.proxy import environment
 
     folder = Path(args.into) if args.into else settings.state.dir / "proxy" / "venv"
+    lock = None if args.newest else environment.shipped_lock()
+    made = environment.Environment(folder)
     try:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = environment.make(folder, Path(args.python), say, Path(args.lock) if args.lock else None)
+        if args.again or not made.made_from(lock):
+            made = environment.make(folder, Path(args.python), say, lock)
         version = environment.version(made)
     except environment.SetupError as error:
         raise Stop(f"proxy setup: {error}", 1) from None
@@ -290,9 +323,12 @@ def _told(outcomes: list[Any], what: str) -> int:
 
 def _hosts(settings: Settings) -> list[str]:
     """Every host that has a rule for which its connection would be opened."""
-    from blockerd.policy.name import to_text
+    from blockerd.proxy import standing
 
-    return [to_text(host) for host in _rules(settings).pages.rules.hosts]
+    try:
+        return standing.hosts(settings)
+    except OSError as error:
+        raise Stop(f"own page rules: {error.strerror}") from None
 
 
 def _rules(settings: Settings) -> Any:  # noqa: ANN401 - shipped.Loaded, imported late

@@ -43,6 +43,10 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     talked.set_defaults(run=run_talked)
     send = words.add_parser("send", help="try now what is due, rather than at its time", allow_abbrev=False)
     send.set_defaults(run=run_send)
+    halt = words.add_parser("halt", help="tell your readers, in half an hour, that you have stopped it for good",
+                            allow_abbrev=False)  # fmt: skip
+    halt.add_argument("--cancel", action="store_true", help="take such a notice back")
+    halt.set_defaults(run=run_halt)
 
 
 def run_preview(args: argparse.Namespace) -> int:
@@ -84,6 +88,11 @@ def run_send(args: argparse.Namespace) -> int:
     got = ask(settings_of(args), "report-send")
     _answered(args, got)
     return 1 if got.get("trouble") else 0
+
+
+def run_halt(args: argparse.Namespace) -> int:
+    """Exit 0 done, 1 a notice went out a short while ago, 2 blockerd does not run."""
+    return _answered(args, ask(settings_of(args), "report-halt", how="cancel" if args.cancel else "halted"))
 
 
 def _answered(args: argparse.Namespace, got: dict[str, Any]) -> int:

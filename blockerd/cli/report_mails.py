@@ -98,7 +98,7 @@ def run_test(args: argparse.Namespace) -> int:
     smtp = settings.report.smtp
     if not smtp.from_:
         raise Stop("report.smtp.from is not set; write the sender's address there")
-    note = service.test(help_by_country().of("", settings.time.zone), load())
+    note = service.test(help_by_country().of(settings.report.country, settings.time.zone), load())
     envelope = mime.Envelope(smtp.from_, smtp.from_, clock.now_us())
     message = mime.message(note.subject, note.language, mime.parts_of(note), envelope)
     try:

@@ -1,11 +1,22 @@
-"""How `time` writes lengths, bars and spans. Called by `cli.time`."""
+"""How `time` writes lengths, bars, spans and its screens, as lines. Called by `cli.time`."""
 
-from datetime import UTC, datetime, tzinfo
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, tzinfo
 
+from blockerd.cli.output import columns
+from blockerd.policy.schedule import Window
+from blockerd.screentime import budgets
+from blockerd.screentime.facts import Facts
 from blockerd.screentime.heartbeat import SECOND
+from blockerd.screentime.sums import by_data
+from blockerd.settings import Budget, Per
 
 WIDTH = 32
 _EIGHTHS = " ▏▎▍▌▋▊▉"
+
+APPS_SHOWN = 15
+_STEP = 5
+"""Minutes: estimates are told in such steps; more would be invented."""
 
 
 def hours(length: int) -> str:
@@ -30,3 +41,101 @@ def span_text(start: int, end: int, zone: tzinfo) -> str:
     """ "Sun 22 21:10–23:40" in `zone`."""
     first, last = (datetime.fromtimestamp(at // SECOND, UTC).astimezone(zone) for at in (start, end))
     return f"{first:%a %d %H:%M}–{last:%H:%M}"
+
+
+def heading(of: Facts) -> str:
+    """The three sums of a period."""
+    return f"{of.label}: {hours(of.active)} at the machine, {hours(of.away)} away, {hours(of.unknown)} unknown"
+
+
+def days(of: Sequence[Facts]) -> list[str]:
+    """A bar for each day, and what is unknown of it."""
+    most = max(day.active for day in of)
+    begun = [day for day in of if day.until > day.start]
+    rows = [(_weekday(day), hours(day.active), bar(day.active, most), _hole(day)) for day in begun]
+    return columns(rows, right=frozenset({1}))
+
+
+def hours_of_day(of: Facts, zone: tzinfo) -> list[str]:
+    """A bar for each hour from the first to the last with activity."""
+    by_hour = budgets.busiest(of.use.active, zone)
+    begun = [hour for hour in range(24) if by_hour[hour]]
+    shown = range(min(begun, default=0), max(begun, default=-1) + 1)
+    rows = [(f"{hour:02d}:00", hours(by_hour[hour]), bar(by_hour[hour], max(by_hour))) for hour in shown]
+    return [*columns(rows, right=frozenset({1})), *([""] if rows else [])]
+
+
+def apps(of: Facts) -> list[str]:
+    """A bar for each app, longest first."""
+    totals = sorted(by_data(of.use.active).items(), key=lambda item: (-item[1], item[0]))
+    shown, rest = totals[:APPS_SHOWN], totals[APPS_SHOWN:]
+    rows = [(app or "unknown app", hours(total), bar(total, shown[0][1])) for app, total in shown]
+    if rest:
+        rows.append((f"{len(rest)} more", hours(sum(total for _, total in rest)), ""))
+    return columns(rows, right=frozenset({1}))
+
+
+def sites(of: Facts) -> list[str]:
+    """A row for each category and method; what rests on questions alone has neither minutes nor a bar."""
+    if not of.sites:
+        return ["No time at listed sites is known."]
+    most = max(row.length for row in of.sites)
+    rows = [
+        (row.category, _about(row.length) if row.certain else "not certain", bar(row.length, most * row.certain),
+         f"by {row.method}")
+        for row in of.sites
+    ]  # fmt: skip
+    return [
+        *columns(rows, right=frozenset({1})),
+        "These are estimates in steps of five minutes; questions to the name server alone say little about time.",
+    ]
+
+
+def own_hours(of: Facts, late: Sequence[Window], at_least: int, zone: tzinfo) -> list[str]:
+    """Late hours, and sessions of `at_least` minutes, by the person's own measure."""
+    after = budgets.late(of.use.active, late, zone)
+    long = budgets.sessions(of.use.active, at_least * budgets.MINUTE)
+    return [
+        *([f"Within {', '.join(map(str, late))}: {hours(after)}."] if after else []),
+        *(f"A long session: {span_text(one.start, one.end, zone)}, {hours(one.length)}." for one in long),
+    ]
+
+
+def budget(of: budgets.Standing) -> str:
+    """How a budget stands."""
+    limit = of.budget
+    rest = f"{hours(of.left)} left" if of.left >= 0 else f"{hours(-of.left)} more"
+    used, most = hours(of.used), hours(limit.minutes * budgets.MINUTE)
+    return f"{limit.of}: {used} of {most} this {limit.per}; {of.state}, {rest}."
+
+
+def over_days(of: Sequence[Facts], limits: Sequence[Budget]) -> list[str]:
+    """On how many of the days each daily budget was used up."""
+    found = []
+    for limit in limits:
+        if limit.per == Per.DAY:
+            over = sum(day.by_name[limit.of] > limit.minutes * budgets.MINUTE for day in of)
+            told = f"{over} day{'' if over == 1 else 's'}" if over else "no day"
+            found.append(f"{limit.of}: more than {hours(limit.minutes * budgets.MINUTE)} on {told}.")
+    return found
+
+
+def beside(pair: budgets.Against) -> str:
+    """A week beside the person's own baseline week."""
+    if pair.regained is None:
+        return f"{pair.week.label} and {pair.baseline.label} cannot be compared: one of them is known much less."
+    word = "regained" if pair.regained >= 0 else "more than then"
+    return f"Beside your week {pair.baseline.label}: {hours(abs(pair.regained))} {word}."
+
+
+def _about(length: int) -> str:
+    minutes = round(length / (_STEP * budgets.MINUTE)) * _STEP
+    return f"about {hours(minutes * budgets.MINUTE)}" if minutes else f"under {_STEP} min"
+
+
+def _weekday(day: Facts) -> str:
+    return date.fromisoformat(day.label).strftime("%a %d")
+
+
+def _hole(day: Facts) -> str:
+    return f"{hours(day.unknown)} unknown" if day.unknown >= budgets.MINUTE else ""

@@ -64,12 +64,14 @@ class Forward(NamedTuple):
 
 @dataclass(slots=True)
 class Asked:
-    """What the steps see of one query. `alias` is set by the policy's step: the name to ask in place of its own."""
+    """What the steps see of one query. `unlisted`: no rule covers its name, that is known already. `alias` is set by
+    the policy's step: the name to ask in place of its own."""
 
     question: Question
     packet: bytes
     client: str
     now: float
+    unlisted: bool
     alias: bytes = b""
 
 
@@ -111,8 +113,13 @@ class Engine:
     counters: Counters = field(default_factory=Counters)
     failed: dict[Key, float] = field(default_factory=dict)
 
-    def handle(self, packet: bytes, client: str, now: float, *, stream: bool = False) -> bytes | Forward | None:
-        """The answer to `packet`, a question to forward, or None where nothing is to be said."""
+    def handle(
+        self, packet: bytes, client: str, now: float, *, stream: bool = False, unlisted: bool = False
+    ) -> bytes | Forward | None:
+        """The answer to `packet`, a question to forward, or None where nothing is to be said.
+
+        With `unlisted` the hot path has found that no rule covers the name: it is not decided a second time.
+        """
         self.counters.queries += 1
         try:
             question = gate.read(packet)
@@ -123,7 +130,7 @@ class Engine:
             self.counters.refused += 1
             return message.refusal(packet, refused.rcode, edns=refused.edns)
         limit = 65535 if stream else min(question.size, message.UDP_SIZE)
-        asked = Asked(question, packet, client, now)
+        asked = Asked(question, packet, client, now, unlisted)
         for step in STEPS:
             answer = step(self, asked)
             if answer is not None:
@@ -295,6 +302,10 @@ def _by_special_name(engine: Engine, asked: Asked) -> bytes | None:
 
 def _by_policy(engine: Engine, asked: Asked) -> bytes | None:
     question, packet = asked.question, asked.packet
+    if asked.unlisted:
+        if engine.safe and question.qtype in _ADDRESSES:
+            asked.alias = engine.safe.get(question.name, b"")
+        return None
     decision = decide(engine.policy, Query(question.name, question.qtype), asked.now)
     if decision.action is Action.LOCAL_DATA:
         asked.alias = _alias(decision) if question.qtype != _CNAME else b""

@@ -24,6 +24,7 @@ from blockerd.dns.upstream import Upstreams
 from blockerd.dns.wire import Fast, make_serve, next_second, prepare
 from blockerd.journal import spool
 from blockerd.journal.alive import COUNTERS, AliveMark, Mark
+from blockerd.journal.ended import ending, note_of
 from blockerd.lists.guard import Protected, guard_of
 from blockerd.lists.snapshot import SnapshotError, read_pointer
 from blockerd.lists.state import open_policy
@@ -99,7 +100,9 @@ class DnsProcess:
         self._upstreams = _upstreams(self._settings, loop)
         self._resolver = Resolver(pairs, self._writer, self._upstreams, loop, self._clients)
         lifeline.say("bound")
-        self._sign("start", mark=_told(self._alive.previous))
+        lifeline.beat(loop)
+        ended = ending(os.environ, note_of(run_folder(self._settings), "dns"))
+        self._sign("start", mark=_told(self._alive.previous), ended=ended)
         self._mark(What.START)
         ticking = loop.create_task(self._tick_for_ever(lifeline))
         told = loop.create_task(end.wait())

@@ -25,6 +25,7 @@ MAX_PENDING = 2000
 """Questions under way at once; beyond it a new one is refused rather than the memory filled."""
 
 _POOL = 8192
+_DATAGRAM = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 
 Done = Callable[[bytes | None, Scan | None], None]
 """Called once with the reply and what it says; None when nobody answered, b"" when the question could not be sent."""
@@ -110,7 +111,7 @@ class _Asking:
         self._owner = owner
         self._exchange = exchange
         self._done: Done | None = done
-        self._socks: list[socket.socket] = []
+        self._socks: list[socket.SocketType] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._try: Try | None = None
 
@@ -130,10 +131,9 @@ class _Asking:
 
     def _send(self, attempt: Try) -> bool:
         address = attempt.server.address
-        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         sock = None
         try:
-            sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+            sock = socket.SocketType(socket.AF_INET6 if ":" in address.host else socket.AF_INET, _DATAGRAM)
             sock.connect((address.host, address.port))
             sock.send(attempt.packet)
         except OSError:  # no descriptors left, no such family here, no way there, nobody there
@@ -144,7 +144,7 @@ class _Asking:
         self._owner.sockets.watch(sock, partial(self._readable, attempt, sock))
         return True
 
-    def _readable(self, attempt: Try, sock: socket.socket) -> None:
+    def _readable(self, attempt: Try, sock: socket.SocketType) -> None:
         while self._done:
             try:
                 packet = sock.recv(4096)

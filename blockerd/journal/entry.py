@@ -107,13 +107,19 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """Time at the screen from `at` to `until` (µs): the app in front, "" where only activity is known."""
+    """Screen time of the agent `agent`, of an hour at most: `count` records, numbered from `first` to `last`.
+
+    `begin` and `at` (µs) are the first begin and the last end among them; `digest` is SHA-256 over them as hex.
+    """
 
     KIND: ClassVar[str] = "screen"
     at: int
-    until: int
-    app: str = ""
-    user: str = ""
+    begin: int
+    agent: str
+    first: int
+    last: int
+    count: int
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import apsw
 
 from blockerd.report.due import Ledger, Sent
 from blockerd.report.partner import LAST, SECRET, Asks, Partner, Says, Send, State
-from blockerd.settings import Role
+from blockerd.settings import RoadName, Role
 
 MIGRATION = """
     CREATE TABLE partners (name TEXT PRIMARY KEY, said TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -90,6 +90,11 @@ class Row:
     head: int | None
     done: int | None
 
+    @property
+    def road(self) -> str:
+        """How it is handed over."""
+        return str(self.detail.get("road", RoadName.SMTP))
+
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
@@ -143,6 +148,8 @@ def queue(
 ) -> int:
     """Puts a mail in; it is due at `due` (not before). Its number in the list."""
     said = {**(detail or {}), **({"code": send.code} if send.code else {})}
+    if send.road != RoadName.SMTP:
+        said["road"] = str(send.road)
     db.execute(
         "INSERT INTO outbox (lane, place, what, address, role, detail, queued_us, due_us, state)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued')",

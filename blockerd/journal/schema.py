@@ -77,6 +77,7 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     store.SCHEMA,
     outbox.MIGRATION,
+    "ALTER TABLE agents ADD COLUMN sealed INTEGER NOT NULL DEFAULT 0",
 )
 """Entry n brings a journal from `user_version` n to n + 1. Append only. `names` holds texts parted by spaces (a name
 in text form has none); `segments` says how far each spool segment is stored, in the transaction that stores it.
@@ -84,7 +85,8 @@ in text form has none); `segments` says how far each spool segment is stored, in
 The log: `tree` has its id, size, peaks (32 bytes each, largest first), the first leaf whose commitment is kept, and how
 many openings are; `nodes` the roots of complete subtrees of 2^8, 2^16, … leaves; an opening is the salt and the row it
 points to; `unsettled` are attempts that may still grow, which have no leaf yet. `sums` are attempts by quarter of an
-hour (Unix µs), kept in step with `attempts` and longer than they."""
+hour (Unix µs), kept in step with `attempts` and longer than they; `sealed` is the number of an agent's last record of
+screen time that an entry commits to."""
 
 _LIKE: dict[int, type[apsw.Error]] = {
     errno.EROFS: apsw.ReadOnlyError,

@@ -5,6 +5,7 @@ installed is mitmproxy and blockerd's base dependencies; blockerd itself is link
 version. Called by `proxy setup` and by the process that starts the proxy; refuses Python before 3.11.
 """
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -18,6 +19,9 @@ from blockerd.settings import Settings
 
 OLD, NEW = "mitmproxy==11.0.2", "mitmproxy>=12.2.3,<13"
 """For Python 3.11, and for 3.12 and later."""
+LOCK = "locks/proxy.txt"
+"""What is installed, by digest: in a checkout and in an installed package alike."""
+_FROM = "made-from"
 _RELEASE = re.compile(r"(\d+)\.(\d+)")
 
 
@@ -40,6 +44,13 @@ class Environment:
     def mitmdump(self) -> Path:
         """Its mitmdump."""
         return self.folder / "bin" / "mitmdump"
+
+    def made_from(self, lock: Path | None) -> bool:
+        """True where it was made from this very lock, and nothing is missing since."""
+        try:
+            return self.ready and (self.folder / _FROM).read_text("ascii") == _digest(lock)
+        except OSError:
+            return False
 
     @property
     def ready(self) -> bool:
@@ -64,6 +75,22 @@ def checkout_folder(release: tuple[int, int] = (sys.version_info[0], sys.version
     """`.venvs/proxy-<release>` of the checkout this runs from; None in an installed package."""
     root = package_folder().parent
     return root / ".venvs" / f"proxy-{release[0]}.{release[1]}" if (root / "pyproject.toml").exists() else None
+
+
+def shipped_lock() -> Path | None:
+    """The lock that came with this blockerd; None where there is none."""
+    inside = package_folder()
+    return next((path for path in (inside / LOCK, inside.parent / LOCK) if path.is_file()), None)
+
+
+def declared() -> list[str]:
+    """What belongs into the environments of all Pythons, with markers: what `make lock` locks.
+
+    Raises:
+        SetupError: this blockerd was not installed, so nothing says what it is based on.
+    """
+    lines = [(OLD, "python_version < '3.12'"), (NEW, "python_version >= '3.12'")]
+    return [*(f"{what} ; {where}" for what, where in lines), *requirements((3, 11))[1:]]
 
 
 def requirements(release: tuple[int, int]) -> list[str]:
@@ -97,7 +124,17 @@ def make(folder: Path, python: Path, tell: Callable[[str], None], lock: Path | N
     _run([str(made.python), "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input", "install", *wanted])
     link(made)
     _run([str(made.python), "-c", "import mitmproxy.version, blockerd.proxy.gate, blockerd.proxy.ca"])
+    note(made, lock)
     return made
+
+
+def note(made: Environment, lock: Path | None) -> None:
+    """Keeps beside the environment what it was made from."""
+    (made.folder / _FROM).write_text(_digest(lock), "ascii")
+
+
+def _digest(lock: Path | None) -> str:
+    return hashlib.sha256(lock.read_bytes()).hexdigest() if lock else "no lock"
 
 
 def link(made: Environment) -> None:

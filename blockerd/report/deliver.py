@@ -19,7 +19,7 @@ LATE_US = HOUR_US
 """A mail that is made this long after it was due says so."""
 
 
-_WRITE = "write the password of the mail server there"
+_WRITE = "write the password or token alone there"
 
 
 class Outcome(StrEnum):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
 
-from blockerd.settings import Role
+from blockerd.settings import RoadName, Role
 
 DAY_US = 86_400_000_000
 CONSENT_US = 90 * DAY_US
@@ -20,6 +20,9 @@ AGAIN_US = 7 * DAY_US
 """An invitation without an answer may be repeated after this time,"""
 STOPPED_US = 90 * DAY_US
 """and somebody who wanted no more mails may be asked again after this one."""
+OWN = "own"
+"""The road into the user's own folder, where the settings name no other that would lead to them."""
+
 WRONG_CODES = 5
 """After so many wrong codes the right one counts no more."""
 
@@ -99,7 +102,7 @@ class Partner:
     """One reader. `place` numbers the row of mails, `since`, `until` and `asked` are Unix µs (0: never).
 
     `code` is the SHA-256 of the open code that answers `asks`, `wrong` counts codes that were not it; `wants` is the
-    role that MORE asks for; `key` an age recipient for what only this reader may open.
+    role that MORE asks for; `key` an age recipient for what only this reader may open; `road` how mails reach them.
     """
 
     name: str
@@ -116,6 +119,7 @@ class Partner:
     wrong: int = 0
     wants: Role | None = None
     key: str = ""
+    road: str = RoadName.SMTP
 
     @property
     def reads(self) -> bool:
@@ -125,13 +129,14 @@ class Partner:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """One mail to be sent: what it says, to which address, in which row, with which code, as whose role."""
+    """One mail to be sent: what it says, in which row, to whom and by which road, as whose role, with which code."""
 
     what: Says
     place: int
     address: str
     role: Role
     code: str = ""
+    road: str = RoadName.SMTP
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +154,7 @@ class Wanted:
     name: str
     address: str
     role: Role
+    road: str = RoadName.SMTP
 
 
 def code_of(chance: bytes) -> str:
@@ -186,7 +192,7 @@ def invite(known: Partner | None, wanted: Wanted, place: int, codes: tuple[str, 
         _may_invite(known, wanted, now)
     accept, stop = codes
     made = Partner(wanted.name, wanted.address, wanted.role, State.INVITED, place, stop, asked=now)
-    made = replace(made, asks=Asks.INVITE, code=hidden(accept))
+    made = replace(made, asks=Asks.INVITE, code=hidden(accept), road=wanted.road)
     return Step(made, (_send(made, Says.INVITE, accept),))
 
 
@@ -238,9 +244,9 @@ def reconcile(partner: Partner, wanted: Wanted | None, now: int, code: str, plac
     if wanted is None:
         return leave(partner)
     if partner.state == State.MOVED:
-        return Step(replace(partner, address=wanted.address, role=wanted.role))
-    if wanted.address != partner.address and partner.state in (State.READING, State.INVITED):
-        moved = replace(_ended(partner, State.MOVED), address=wanted.address, role=wanted.role)
+        return Step(replace(partner, address=wanted.address, role=wanted.role, road=wanted.road))
+    if not _same_place(wanted, partner) and partner.state in (State.READING, State.INVITED):
+        moved = replace(_ended(partner, State.MOVED), address=wanted.address, role=wanted.role, road=wanted.road)
         return Step(moved, (_send(partner, Says.ADDRESS),) if partner.reads else ())
     if not partner.reads:
         return Step(partner)
@@ -272,7 +278,7 @@ def tick(partner: Partner, now: int, code: str) -> Step:
 
 
 def _may_invite(known: Partner, wanted: Wanted, now: int) -> None:
-    same = known.address == wanted.address
+    same = _same_place(wanted, known)
     if known.reads:
         raise NotAgreed(f"{known.name} reads already; nothing was sent")
     if known.state == State.INVITED and same and 0 <= now - known.asked < AGAIN_US:
@@ -281,9 +287,14 @@ def _may_invite(known: Partner, wanted: Wanted, now: int) -> None:
         raise NotAgreed(f"{known.name} wants no more mails; nothing was sent. Speak with each other first")
 
 
+def _same_place(wanted: Wanted, partner: Partner) -> bool:
+    """Another road is another address: somebody else may stand at its end."""
+    return (wanted.address, wanted.road) == (partner.address, partner.road)
+
+
 def _ended(partner: Partner, state: State) -> Partner:
     return replace(partner, state=state, asks=Asks.NOTHING, code="", wants=None, wrong=0, until=0)
 
 
 def _send(partner: Partner, what: Says, code: str = "") -> Send:
-    return Send(what, partner.place, partner.address, partner.role, code)
+    return Send(what, partner.place, partner.address, partner.role, code, partner.road)

@@ -14,11 +14,11 @@ from blockerd.report.deliver import NotDelivered, Outcome
 class FileRoad:
     """A folder; made where missing. A mail that lies there already is left as it is."""
 
-    name = "file"
     hosts: tuple[tuple[str, int], ...] = ()
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "file") -> None:
         self.folder = folder
+        self.name = name
 
     async def open(self) -> "FileRoad":
         """Itself.

@@ -19,12 +19,15 @@ _AGAIN = frozenset({408, 425, 429})
 
 
 class WebhookRoad:
-    """POSTs each mail as message/rfc822 to `url`; `token` (from a file) goes along as a bearer token."""
+    """POSTs each mail as message/rfc822 to `url`; what `token` gives (from a file) goes along as a bearer token."""
 
     name = "webhook"
 
     def __init__(
-        self, url: str, token: str = "", context: Callable[[], ssl.SSLContext] = ssl.create_default_context
+        self,
+        url: str,
+        token: Callable[[], str] = str,
+        context: Callable[[], ssl.SSLContext] = ssl.create_default_context,
     ) -> None:
         parts = urlsplit(url)
         self.hosts = ((parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)),)
@@ -37,7 +40,7 @@ class WebhookRoad:
         """A session; no connection is made before a mail is handed over.
 
         Raises:
-            NotDelivered: the address is not https.
+            NotDelivered: the address is not https, or the token cannot be read.
         """
         where = f"{self.name} {self.hosts[0][0]}"
         if not self._safe:
@@ -46,7 +49,8 @@ class WebhookRoad:
         return HttpSession(client, self._url, self._headers(), where)
 
     def _headers(self) -> Mapping[str, str]:
-        bearer = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        token = self._token()
+        bearer = {"Authorization": f"Bearer {token}"} if token else {}
         return {"Content-Type": "message/rfc822", "User-Agent": "note", **bearer}
 
 

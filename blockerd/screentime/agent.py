@@ -23,7 +23,7 @@ from blockerd.screentime.bus import BusError
 from blockerd.screentime.heartbeat import SECOND
 from blockerd.screentime.intake import event_of
 from blockerd.screentime.link import ask
-from blockerd.screentime.notice import Notice, notice_in
+from blockerd.screentime.notice import Notice, Sort, notice_in
 from blockerd.screentime.notify import Notifier
 from blockerd.screentime.probe import Probe, ProbeError, Sample
 from blockerd.screentime.session import open_session
@@ -57,6 +57,13 @@ class SessionState(Protocol):
     def close(self) -> None: ...
 
 
+class Shows(Protocol):
+    """Who puts notices on the screen."""
+
+    def show(self, notice: Notice) -> None: ...
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What an agent works with. `timeout` in µs; `name` is the probe's."""
@@ -72,14 +79,18 @@ class Setup:
 class Agent:
     """Measures by `probe` and `session` into `buffer`; `run` returns when the session or the process ends."""
 
-    def __init__(self, setup: Setup, probe: Probe, session: SessionState, buffer: Buffer) -> None:
+    def __init__(
+        self, setup: Setup, probe: Probe, session: SessionState, buffer: Buffer, notifier: Shows | None = None
+    ) -> None:
         self._setup, self._probe, self._session, self._buffer = setup, probe, session, buffer
         self._state = _state_in(buffer.state)
         self._waiting: list[Record] = []
         self._before: clocks.Instant | None = None
         self._media, self._media_at = False, -MEDIA_EVERY
         self._boot = setup.boot() or "unknown"
-        self._notifier: Notifier | None = None
+        self._notifier = notifier
+        self._warnings: dict[tuple[str, str], Notice] = {}
+        self._warned: set[tuple[str, str]] = set()
         self._end, self._changed = asyncio.Event(), asyncio.Event()
         self._trouble = ""
 
@@ -116,6 +127,29 @@ class Agent:
             if self._buffer.acked < batch[-1]["seq"]:
                 return False
         return True
+
+    def show(self, notice: Notice) -> None:
+        """Shows `notice`, unless the user is shut out, or a film or a talk fills the screen: then what is about a page
+        is left out, and the warning of a budget waits. `control` may tell one again after it was started anew."""
+        key = (notice.site, notice.category)
+        if notice.sort != Sort.PAGE:
+            if key in self._warned:
+                return
+            self._warnings[key] = notice
+        if self._session.held() or self._probe.fullscreen() or self._session.presenting():
+            return
+        if self._warnings.pop(key, None):
+            self._warned.add(key)
+        try:
+            if self._notifier:
+                self._notifier.show(notice)
+        except BusError as error:
+            log.info("no notice could be shown: %s", error)
+
+    def show_waiting(self) -> None:
+        """Tries again with the warnings that wait."""
+        for warning in tuple(self._warnings.values()):
+            self.show(warning)
 
     async def run(self) -> None:
         """Until SIGTERM, SIGINT or the end of the desktop."""
@@ -169,6 +203,7 @@ class Agent:
                 self._say("")
             except (OSError, ValueError, TimeoutError) as error:
                 self._say(f"{self._setup.socket}: {str(error) or 'no answer'}; what was measured waits on disk")
+            self.show_waiting()
             await asyncio.sleep(SEND_EVERY)
 
     async def _notices_for_ever(self) -> None:
@@ -178,27 +213,17 @@ class Agent:
                 answer = await ask(self._setup.socket, {"do": "notices", "after": last}, 60)
                 last = int(answer["last"])
                 for got in answer["notices"]:
-                    self._show(notice_in(got))
+                    self.show(notice_in(got))
             except (OSError, ValueError, TypeError, KeyError, TimeoutError):
                 await asyncio.sleep(SEND_EVERY)
 
-    def _show(self, notice: Notice) -> None:
-        """Shows `notice`, unless the user is shut out, or a film or a talk fills the screen."""
-        if self._session.held() or self._probe.fullscreen() or self._session.presenting():
-            return
-        try:
-            if self._notifier:
-                self._notifier.show(notice)
-        except BusError as error:
-            log.info("no notice could be shown: %s", error)
-
     def _open_notifier(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            self._notifier = Notifier()
+            self._notifier = notifier = Notifier()
         except BusError as error:
             log.info("no notices on the screen: %s", error)
             return
-        loop.add_reader(self._notifier.fileno(), self._clicked, loop, self._notifier)
+        loop.add_reader(notifier.fileno(), self._clicked, loop, notifier)
 
     def _clicked(self, loop: asyncio.AbstractEventLoop, notifier: Notifier) -> None:
         try:

@@ -6,12 +6,13 @@ otherwise. Called by `blockerd time` and the agent's warnings.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 
 from blockerd.policy.schedule import Window
 from blockerd.screentime.heartbeat import SECOND, Beat, union
-from blockerd.screentime.sums import QUARTER, by_hour
+from blockerd.screentime.sums import by_hour
+from blockerd.settings import Budget, Per
 
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
@@ -24,23 +25,6 @@ COMPARABLE = 0.7
 
 MARKS = (11, 12)
 """Hours a week that the literature speaks of."""
-
-
-class Per(StrEnum):
-    """What a budget is for."""
-
-    DAY = "day"
-    WEEK = "week"
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """At most `minutes` of `of` (an app, a category, or "all") per day or week; a warning `warn` minutes before."""
-
-    of: str
-    minutes: int
-    per: Per = Per.DAY
-    warn: int = 10
 
 
 class Left(StrEnum):
@@ -65,10 +49,16 @@ class Standing:
 
     @property
     def state(self) -> Left:
-        """Fine, near the end, or used up."""
+        """Fine, near the end (its second half at the earliest), or used up."""
         if self.left <= 0:
             return Left.OVER
-        return Left.NEAR if self.left <= self.budget.warn * MINUTE else Left.FINE
+        return Left.NEAR if self.left <= min(self.budget.warn, self.budget.minutes / 2) * MINUTE else Left.FINE
+
+    @property
+    def text(self) -> str:
+        """One line, e.g. "firefox: 50 of 60 minutes of this day"."""
+        budget = self.budget
+        return f"{budget.of}: {self.used // MINUTE} of {budget.minutes} minutes of this {budget.per}"
 
 
 def standings(budgets: Sequence[Budget], day: Mapping[str, int], week: Mapping[str, int]) -> list[Standing]:
@@ -77,12 +67,12 @@ def standings(budgets: Sequence[Budget], day: Mapping[str, int], week: Mapping[s
 
 
 def late(active: Sequence[Beat[str]], windows: Sequence[Window], zone: tzinfo) -> int:
-    """Microseconds of activity inside the user's own late hours; exact to the quarter of an hour."""
+    """Microseconds of activity inside the user's own late hours."""
     total = 0
     for beat in active:
         at = beat.start
         while at < beat.end:
-            stop = min(beat.end, (at // QUARTER + 1) * QUARTER)
+            stop = min(beat.end, (at // MINUTE + 1) * MINUTE)
             if any(_inside(minute_of(at, zone), window) for window in windows):
                 total += stop - at
             at = stop
@@ -140,10 +130,8 @@ def mark_text(used: int) -> str:
 
 
 def minute_of(at: int, zone: tzinfo) -> int:
-    """Minute of the day in `zone`, cut to the quarter of an hour."""
-    from datetime import UTC, datetime
-
-    local = datetime.fromtimestamp(at // QUARTER * 900, UTC).astimezone(zone)
+    """Minute of the day in `zone`."""
+    local = datetime.fromtimestamp(at // SECOND, UTC).astimezone(zone)
     return local.hour * 60 + local.minute
 
 

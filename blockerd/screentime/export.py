@@ -1,13 +1,15 @@
 """Screen time in the export format of ActivityWatch: two buckets for each agent. Pure.
 
 The form is what its server writes and reads: `{"buckets": {id: {…, "events": […]}}}`, times in ISO 8601 with an offset,
-durations in seconds. Titles are there only where they were kept. Called by `blockerd time --export`.
+durations in seconds. Titles are there only where they were kept. What is unknown has no event there, as in a time in
+which its own watchers did not run. Called by the command line.
 """
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from blockerd.screentime.afk import Presence
 from blockerd.screentime.heartbeat import SECOND
 from blockerd.screentime.track import Record, Stream
 from blockerd.screentime.usage import Known
@@ -21,6 +23,8 @@ def export(records: Iterable[Known], hostname: str, users: Mapping[int, str]) ->
     buckets: dict[str, dict[str, Any]] = {}
     for known in sorted(records, key=lambda known: known.record.start):
         stream = known.record.stream
+        if known.record.value == Presence.UNKNOWN and stream == Stream.AFK:
+            continue
         key = f"{_CLIENTS[stream]}_{hostname}_{users.get(known.agent, known.agent)}"
         bucket = buckets.setdefault(key, _bucket(key, stream, hostname, known.record.start))
         bucket["events"].append(_event(known.record))

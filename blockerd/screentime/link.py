@@ -25,7 +25,7 @@ async def ask(path: Path, request: dict[str, Any], seconds: float) -> dict[str, 
         finally:
             writer.close()
     if not line:
-        raise ConnectionResetError("control closed the line: it hears the user of its own service, and root")
+        raise ConnectionResetError("control closed the line: name this user in agent.users")
     answer = json.loads(line)
     if not isinstance(answer, dict):
         raise ValueError("control: no answer")

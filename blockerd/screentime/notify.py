@@ -1,7 +1,7 @@
 """Notices on the screen by org.freedesktop.Notifications: one calm line, details only on a click. Called by `agent`."""
 
 from blockerd.screentime.bus import Bus, BusError, DBusAddress
-from blockerd.screentime.notice import TEXT, Notice, detail
+from blockerd.screentime.notice import Notice, detail
 
 _SERVICE = DBusAddress(
     "/org/freedesktop/Notifications", "org.freedesktop.Notifications", "org.freedesktop.Notifications"
@@ -27,8 +27,8 @@ class Notifier:
         self._shown: dict[int, Notice] = {}
 
     def show(self, notice: Notice) -> None:
-        """Shows that a page was not opened; raises BusError where nobody shows notices."""
-        key = self._notify(TEXT, "", ["default", "Details"])
+        """Shows the one line of `notice`; raises BusError where nobody shows notices."""
+        key = self._notify(notice.text, "", ["default", "Details"])
         self._shown[key] = notice
         while len(self._shown) > _KEPT:
             del self._shown[next(iter(self._shown))]
@@ -40,7 +40,7 @@ class Notifier:
             key, _ = self._clicks.popleft().body
             notice = self._shown.pop(key, None)
             if notice:
-                self._notify(TEXT, detail(notice), [])
+                self._notify(notice.text, detail(notice), [])
 
     def fileno(self) -> int:
         """The descriptor that becomes readable on a click."""

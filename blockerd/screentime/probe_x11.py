@@ -37,7 +37,8 @@ class X11Probe:
             self._listen(self._root, xcffib.xproto.EventMask.PropertyChange)
         except (xcffib.XcffibException, KeyError) as error:
             raise ProbeError(f"the X display cannot be used ({type(error).__name__}): is DISPLAY set?") from None
-        self._active, self._pid, self._window = 0, 0, self._look()
+        self._active = self._pid = 0
+        self._window = self._look()
 
     def sample(self) -> Sample:
         """One look; what changed while looking is looked at again."""
@@ -66,8 +67,7 @@ class X11Probe:
     def _changed(self) -> bool:
         """Whether an event since the last call says that another window is in front."""
         events = list(iter(self._x.poll_for_event, None))
-        atom = self._atoms["_NET_ACTIVE_WINDOW"]
-        gone = xcffib.xproto.DestroyNotifyEvent
+        atom, gone = self._atoms["_NET_ACTIVE_WINDOW"], xcffib.xproto.DestroyNotifyEvent
         return any(isinstance(event, gone) or getattr(event, "atom", 0) == atom for event in events)
 
     def _look(self) -> Window | None:

@@ -45,23 +45,15 @@ def estimates(
 ) -> list[Estimate]:
     """Rows by category and method, without those of no length.
 
-    `questions` run from the first to the last question of an attempt, `flows` as the proxy saw them; both name their
+    `questions` and `flows` (those that the proxy saw) run from the first to the last of an attempt and name their
     category. `browsing`: a browser in front of somebody; `known`: times that the agent measured. Where it measured,
-    questions without a browser in front count nothing. A moment counts once for each category.
+    neither counts without a browser in front. A moment counts once for each category.
     """
     asked, flowed = list(questions), list(flows)
     rows: list[Estimate] = []
     for category in sorted({beat.data for beat in (*asked, *flowed)}):
         rows += _rows(category, _of(flowed, category), _of(asked, category), browsing, known)
     return rows
-
-
-def intervals(
-    questions: Iterable[Beat[str]], flows: Iterable[Beat[str]], browsing: Sequence[Beat[None]]
-) -> list[Beat[None]]:
-    """Times at any category that a flow or a browser in front stands for, as `estimates` finds them."""
-    asked = intersect(_lingering(list(questions)), browsing)
-    return union([*asked, *union(flows)])
 
 
 def _rows(
@@ -71,7 +63,8 @@ def _rows(
     browsing: Sequence[Beat[None]],
     known: Sequence[Beat[None]],
 ) -> list[Estimate]:
-    by_flow = union(flows)
+    elsewhere = without(known, browsing)  # measured, and no browser in front of anybody
+    by_flow = without(_lingering(flows), elsewhere)
     left = without(_lingering(asked), by_flow)
     found = (
         (Method.PROXY, by_flow),

@@ -27,7 +27,7 @@ class Known:
 class Usage:
     """Civil time, Unix µs: `active` by app, `away` (also locked and asleep), both in order of time.
 
-    What is in neither is unknown.
+    No moment is in both; what is in neither is unknown.
     """
 
     active: list[Beat[str]]
@@ -40,15 +40,19 @@ class Usage:
 
 
 def usage(records: Iterable[Known]) -> Usage:
-    """How time was used; `records` may come in any order, each once."""
+    """How time was used; `records` may come in any order, each once.
+
+    Where two sessions were used at once, a moment counts for one of them; who is active in one is not away.
+    """
     active: list[Beat[str]] = []
     away: list[Beat[None]] = []
     by_line = sorted(records, key=lambda known: (known.agent, known.record.boot, _line(known.record)))
-    for _, group in groupby(by_line, key=lambda known: (known.agent, known.record.boot)):
-        found = _one_line([known.record for known in group])
-        active += found.active
-        away += found.away
-    return Usage(sorted(active, key=_start), sorted(away, key=_start))
+    for _, group in groupby(by_line, key=lambda known: known.agent):
+        lines = [_one_line([known.record for known in line]) for _, line in groupby(group, key=_boot)]
+        own = sorted((beat for line in lines for beat in line.active), key=_start)
+        active += without(own, union(active))
+        away += [beat for line in lines for beat in line.away]
+    return Usage(sorted(active, key=_start), without(union(away), union(active)))
 
 
 def _one_line(records: Sequence[Record]) -> Usage:
@@ -76,9 +80,13 @@ def _beats(records: Sequence[Record]) -> list[Beat[tuple[str, int]]]:
     return found
 
 
+def _boot(known: Known) -> str:
+    return known.record.boot
+
+
 def _line(record: Record) -> int:
     return record.start - record.anchor
 
 
-def _start(beat: Beat[str] | Beat[None]) -> int:
+def _start(beat: Beat[str]) -> int:
     return beat.start

@@ -2,7 +2,7 @@
 
 The kernel's own files say what links and routes there are; leases, NetworkManager, systemd-resolved and resolvconf say
 which resolvers came with them and which domains a VPN calls its own. Changes nothing, needs no rights, and leaves out
-what cannot be read. Called by `control_roads`.
+what cannot be read. Called by `control_networks`.
 """
 
 import ipaddress
@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from blockerd.system.links import KEPT, REWRITTEN
+from blockerd.system.links import read as read_taken
 from blockerd.system.picture import NetLink, name_servers
 
 Runner = Callable[[Sequence[str]], tuple[int, str]]
@@ -20,7 +22,7 @@ Runner = Callable[[Sequence[str]], tuple[int, str]]
 _WATCHED = (
     *("etc/resolv.conf", "run/systemd/resolve/resolv.conf", "run/systemd/resolve/netif", "run/systemd/netif/leases"),
     *("run/NetworkManager/resolv.conf", "run/resolvconf/interface", "run/resolvconf/interfaces", "run/dhcpcd"),
-    *("var/lib/dhcp", "var/lib/NetworkManager"),
+    *("var/lib/dhcp", "var/lib/NetworkManager", str(KEPT).lstrip("/")),
 )
 _LEASES = ("var/lib/dhcp/dhclient.{name}.leases", "var/lib/dhcp/dhclient.leases", "var/lib/dhclient/dhclient.leases")
 _RESOLVCONF = (
@@ -58,7 +60,10 @@ def glance(root: Path = Path("/")) -> Glance:
 
 
 def look(root: Path, run: Runner) -> tuple[NetLink, ...]:
-    """Every link but the loopback: `offered` are resolvers that its network has named, asked or not."""
+    """Every link but the loopback: `offered` are resolvers that its network has named, asked or not.
+
+    What `system.links` has taken from a link stands first; of a rewritten resolv.conf a VPN that is there is the cause.
+    """
     folder = root / "sys/class/net"
     try:
         names = sorted(set(os.listdir(folder)) - _NO_LINK)
@@ -67,20 +72,18 @@ def look(root: Path, run: Runner) -> tuple[NetLink, ...]:
     managed = nmcli(run) if (root / "run/NetworkManager").exists() else {}
     resolved = (root / "run/systemd/resolve").exists()
     asked, domains = (resolvectl(run, "dns"), resolvectl(run, "domain")) if resolved else ({}, {})
+    taken = {told.link: told for told in read_taken(root / str(KEPT).lstrip("/"))}
     found = []
     for name in names:
+        kind = kind_of(folder / name)
+        guarded = [taken[key] for key in (name, *([REWRITTEN] if kind else [])) if key in taken]
         leased, searched = leases(root, name, _text(folder / name / "ifindex"))
         told, named = managed.get(name, ((), ()))
-        found.append(
-            NetLink(
-                name=name,
-                up=bool(_number(folder / name / "flags", 16) & _UP),
-                kind=kind_of(folder / name),
-                resolvers=_addresses(asked.get(name, ()), name),
-                offered=_addresses((*told, *leased), name),
-                domains=tuple(dict.fromkeys((*domains.get(name, ()), *named, *searched))),
-            )
-        )
+        servers = (*(server for one in guarded for server in one.servers), *told, *leased)
+        own = (*(domain for one in guarded for domain in one.domains), *domains.get(name, ()), *named, *searched)
+        up = bool(_number(folder / name / "flags", 16) & _UP)
+        asks = _addresses(asked.get(name, ()), name)
+        found.append(NetLink(name, up, kind, asks, _addresses(servers, name), tuple(dict.fromkeys(own))))
     return tuple(found)
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from blockerd.binding.change import Direction, changes_between, direction
-from blockerd.settings import Schedule, Scope, Settings, Source, Trust, load
+from blockerd.settings import Budget, Per, Schedule, Scope, Settings, Source, Trust, load
 
 A = Source(id="a", category="cam", path=Path("/a"))
+HOUR = Budget(of="firefox", minutes=60)
 NIGHT = Schedule(category="chat", days=("mon",), windows=("21:00-07:00",))
 
 
@@ -31,6 +32,9 @@ NIGHT = Schedule(category="chat", days=("mon",), windows=("21:00-07:00",))
         ("schedule", (), (NIGHT,)),
         ("schedule", (replace(NIGHT, days=("mon", "tue")),), (NIGHT,)),
         ("schedule", (NIGHT,), (replace(NIGHT, windows=("21:00-06:59",)),)),
+        ("budget", (HOUR,), ()),
+        ("budget", (HOUR,), (replace(HOUR, minutes=61),)),
+        ("budget", (HOUR, replace(HOUR, per=Per.WEEK)), (HOUR,)),
     ],
 )
 def test_giving_up_protection_is_weaker(name: str, strong: object, weak: object):
@@ -48,6 +52,8 @@ def test_giving_up_protection_is_weaker(name: str, strong: object, weak: object)
         ("lists.source", (replace(A, scope=Scope.EXACT),), (A,)),
         ("schedule", (NIGHT,), ()),
         ("schedule", (NIGHT,), (replace(NIGHT, windows=("20:00-07:00",)),)),
+        ("budget", (), (HOUR,)),
+        ("budget", (HOUR,), (replace(HOUR, minutes=59),)),
     ],
 )
 def test_adding_protection_is_stronger(name: str, weak: object, strong: object):
@@ -63,6 +69,7 @@ def test_adding_protection_is_stronger(name: str, weak: object, strong: object):
         ("lists.categories", ("adult", "cam"), ("cam", "adult")),
         ("lists.source", (replace(A, enabled=False),), ()),
         ("report.partner", ("one",), ()),
+        ("budget", (HOUR,), (replace(HOUR, warn=0),)),
     ],
 )
 def test_consent_order_and_comfort_are_neutral(name: str, old: object, new: object):

@@ -1,7 +1,7 @@
 """The proxy on a machine of its own: one namespace with an origin, a resolver, clients of several kinds.
 
-`unshare --user --map-root-user --net --mount python -m tests.e2e.proxying FOLDER`; prints as JSON what each client got,
-what the origin saw and what was recorded. Called by test_proxy.py.
+`unshare --user --map-root-user --net --mount python -m tests.e2e.proxying FOLDER WHAT`, where WHAT is `clients` or
+`browser`; prints as JSON what each client got, what the origin saw and what was recorded. Called by test_proxy.py.
 """
 
 import http.client
@@ -17,36 +17,43 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx2
+
 from blockerd.proxy.environment import Environment, checkout_folder
-from blockerd.proxy.process import command
+from blockerd.proxy.process import command, resident
 from blockerd.settings import load
-from tests.e2e.install import Install, alive, free_port, kill, members, wait_until
+from tests.e2e.install import NXDOMAIN, Install, alive, free_port, kill, members, wait_until
 from tests.e2e.stub import ADDRESS, Stub
 from tests.fakes.origin import Origin
 
 LISTED, OPEN, MIXED, PINNED, LATER = "cam.listed.test", "open.test", "mixed.test", "pinned.test", "later.test"
-RULES = f"||{MIXED}/board^\n||{PINNED}/board^\n||{MIXED}/never\n"
-NAMES = (LISTED, OPEN, MIXED, f"www.{MIXED}", PINNED, LATER)
+ROOM, NOTED = "room.test", "noted.test"
+RULES = f"||{MIXED}/board^\n||{PINNED}/board^\n||{MIXED}/never\n||{ROOM}/board^\n"
+NAMES = (LISTED, OPEN, MIXED, f"www.{MIXED}", PINNED, LATER, ROOM, NOTED)
 NEAR = ("127.0.0.1", "[::1]", "0.0.0.0", "2130706433", "localhost", "169.254.1.1", "10.0.0.1", "nas.home.test")
-MAIN = "import blockerd.cli.main as m; m.GROUPS.setdefault('proxy', ('proxy', 'proxy-ca')); raise SystemExit(m.main())"
+FRAMES, FRAME = 80, 65_000
+"""WebSocket frames that come back, and the octets of each."""
 
 
 class Machine(Install):
-    """An install with a proxy; commands know `proxy` whether or not the command line does already."""
+    """An install with a proxy."""
 
     def __init__(self, folder: Path, upstream: int, config: str, dns: str = "") -> None:
         self.proxy_port = free_port()
         super().__init__(folder, upstream, dns=dns)
-        source = self.add_list("cams", "listed.test\n", "cam")
-        self.configure(f'{source}[privacy]\nlevel = "name"\n[proxy]\n'
+        source = self.add_list("cams", f"listed.test\n{NOTED}\n", "cam")
+        self.configure(f'{source}[privacy]\nlevel = "name"\n[proxy]\nenabled = true\n'
                        f'listen = "127.0.0.1:{self.proxy_port}"\n{config}')  # fmt: skip
         self.root = self.var / "proxy" / "ca" / "blockerd-ca.crt"
 
-    def command(self, *words: str) -> list[str]:
-        return [sys.executable, "-c", MAIN, *words, "--config", str(self.file)]
+    def run(self) -> subprocess.Popen[bytes]:
+        """Starts the daemon and waits until the filter answers and the proxy listens."""
+        process = super().run()
+        wait_until(lambda: _listens(self.proxy_port), 30, self.said)
+        return process
 
     def proxy(self) -> subprocess.Popen[bytes]:
-        """Starts the proxy and waits until it listens."""
+        """Starts the proxy alone and waits until it listens."""
         process = self.start("proxy")
         wait_until(lambda: _listens(self.proxy_port), 30, self.said)
         return process
@@ -85,7 +92,7 @@ class Machine(Install):
             return "closed"
 
 
-def main(folder: Path) -> int:
+def main(folder: Path, what: str) -> int:
     """The course of events."""
     for words in (("link", "set", "lo", "up"), ("addr", "add", f"{ADDRESS}/32", "dev", "lo")):
         subprocess.run(["ip", *words], check=True, capture_output=True)
@@ -95,27 +102,39 @@ def main(folder: Path) -> int:
         (machine.var / "own").mkdir(parents=True)
         (machine.var / "own" / "url-rules.txt").write_text(RULES)
         try:
-            machine.run()
             told["install"] = machine.call("proxy-ca", "install", "--by-hand").returncode
-            told["mode of key"] = oct((machine.var / "proxy" / "ca" / "mitmproxy-ca.pem").stat().st_mode & 0o777)
             (machine.var / "proxy" / "upstream-ca.pem").write_bytes(origin.authority.read_bytes())
-            process = machine.proxy()
-            for part in (plain, opened, shaped, near, cut, downloads, browser):
-                began = time.monotonic()
-                told[part.__name__] = part(machine, origin)
-                told[f"{part.__name__} took"] = round(time.monotonic() - began, 1)
-            told["killed"] = killed(machine, process)
-            wait_until(lambda: any(one["channel"] == "proxy" for one in machine.log()))
-            told["recorded"] = [[one["names"], one["category"], one["channel"]] for one in machine.log()]
-            told["spool"] = b"board" in b"".join(p.read_bytes() for p in machine.var.rglob("*.seg"))
-            told["status"] = json.loads(machine.call("proxy-ca", "status", "--json").stdout)
-            told["faults"] = faults(machine, origin)
-            told["without policy"] = without_policy(folder, stub.port, origin)
-            told["said"] = machine.said()[-3000:]
+            process = machine.run()
+            if what == "browser":
+                told |= browser(machine, origin)
+            else:
+                told |= clients(machine, origin, process)
+                told["without policy"] = without_policy(folder, stub.port, origin)
         finally:
             machine.end()
+            told["said"] = machine.said()[-3000:]
     sys.stdout.write(json.dumps(told))
     return 0
+
+
+def clients(machine: Machine, origin: Origin, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """Everything but the browser."""
+    told: dict[str, Any] = {"mode of key": oct((machine.root.parent / "mitmproxy-ca.pem").stat().st_mode & 0o777)}
+    for part in (plain, opened, shaped, near, notice, cut, downloads, checked):
+        began = time.monotonic()
+        told[part.__name__] = part(machine, origin)
+        told[f"{part.__name__} took"] = round(time.monotonic() - began, 1)
+    told["status"] = json.loads(machine.call("status", "--json").stdout)
+    told["killed"] = killed(machine, process)
+    wait_until(lambda: any(one["channel"] == "proxy" for one in machine.log()))
+    told["recorded"] = [[one["names"], one["category"], one["channel"]] for one in machine.log()]
+    told["spool"] = b"board" in b"".join(p.read_bytes() for p in machine.var.rglob("*.seg"))
+    told["root"] = json.loads(machine.call("proxy-ca", "status", "--json").stdout)
+    told["ended"] = ended(process)
+    machine.start("dns")
+    machine.wait_answering()
+    told["faults"] = faults(machine, origin)
+    return told
 
 
 def plain(machine: Machine, origin: Origin) -> dict[str, Any]:
@@ -147,7 +166,7 @@ def opened(machine: Machine, origin: Origin) -> dict[str, Any]:
         "h1": machine.curl(f"https://{MIXED}/other", "--http1.1", trust=machine.root),
         "below": machine.curl(f"https://www.{MIXED}/board", trust=machine.root),
         "issuer": machine.issuer(MIXED, MIXED, machine.root),
-        "websocket": _frames(machine, MIXED, 200),
+        "websocket": _frames(machine, MIXED),
         "pinned first": machine.issuer(PINNED, PINNED, origin.authority),
     }
     wait_until((machine.var / "proxy" / "passed.json").exists, 5, machine.said)
@@ -186,19 +205,36 @@ def near(machine: Machine, origin: Origin) -> dict[str, Any]:
 
 
 def cut(machine: Machine, origin: Origin) -> dict[str, Any]:
-    """Open tunnels end when a block begins; others go on."""
+    """Open tunnels end when a block begins, passed and decrypted ones; others go on."""
     context = ssl.create_default_context(cafile=str(origin.authority))
     with (
         context.wrap_socket(machine.tunnel(LATER), server_hostname=LATER) as shut,
         context.wrap_socket(machine.tunnel(OPEN), server_hostname=OPEN) as stays,
+        _websocket(machine, ROOM) as room,
     ):
-        assert machine.call("block", LATER).returncode == 0
+        assert machine.call("block", LATER, ROOM).returncode == 0
         began = time.monotonic()
         shut.settimeout(5)
         ended = shut.recv(1) == b""
         took = time.monotonic() - began
+        room.settimeout(5)
+        assert room.recv(1) == b"", "a WebSocket inside a decrypted connection"
         stays.sendall(f"GET /still HTTP/1.1\r\nHost: {OPEN}\r\n\r\n".encode())
         return {"ended": ended, "seconds": took, "other": b"200 OK" in stays.recv(4096)}
+
+
+def notice(machine: Machine, origin: Origin) -> str:
+    """Over HTTPS a listed host has no page of ours: the agent is told."""
+    last = _ask(machine, {"do": "notices", "after": 0})["last"]
+    machine.curl(f"https://{NOTED}/")
+    return str(_ask(machine, {"do": "notices", "after": last})["notices"][0]["site"])
+
+
+def checked(machine: Machine, origin: Origin) -> dict[str, bool]:
+    """What `check` says about pages that the clients have asked for."""
+    pages = (f"https://{LISTED}/", f"https://{MIXED}/board/1", f"https://{MIXED}/other", f"https://{OPEN}/x")
+    rows = json.loads(machine.call("check", "--json", *pages).stdout)
+    return {page: row["blocked"] for page, row in zip(pages, rows, strict=True)}
 
 
 def downloads(machine: Machine, origin: Origin) -> dict[str, int]:
@@ -228,15 +264,25 @@ def browser(machine: Machine, origin: Origin) -> dict[str, str]:
 
 
 def killed(machine: Machine, process: subprocess.Popen[bytes]) -> dict[str, Any]:
-    """mitmdump comes again after its death, and ends after that of its parent."""
-    (child,) = _children(process.pid)
-    kill(child, signal.SIGKILL)
-    again = wait_until(lambda: _listens(machine.proxy_port) and _children(process.pid) != [child], 20, machine.said)
-    page = machine.curl(f"http://{OPEN}/again")["code"]
-    children = members(process.pid)
-    kill(process.pid, signal.SIGKILL)
-    ended = wait_until(lambda: not any(alive(pid) for pid in children), 5)
-    return {"again": again, "page": page, "ended": ended}
+    """mitmdump comes again after its death and after that of the process around it; names are answered meanwhile."""
+    pages = []
+    for what in ("mitmdump", "proxy"):
+        parent = machine.pid("proxy")
+        (child,) = _children(parent)
+        kill(child if what == "mitmdump" else parent, signal.SIGKILL)
+        assert machine.rcode("blocked.example") == NXDOMAIN
+        wait_until(lambda gone=child: not alive(gone), 5)  # type: ignore[misc]
+        wait_until(lambda: _listens(machine.proxy_port), 30, machine.said)
+        pages.append(machine.curl(f"http://{OPEN}/again")["code"])
+    everybody = members(process.pid)
+    return {"pages": pages, "children": len(everybody)}
+
+
+def ended(process: subprocess.Popen[bytes]) -> dict[str, float]:
+    """Told to end, the daemon ends with all of its processes."""
+    everybody, began = members(process.pid), time.monotonic()
+    process.terminate()
+    return {"code": process.wait(10), "seconds": time.monotonic() - began, "left": sum(map(alive, everybody))}
 
 
 def faults(machine: Machine, origin: Origin) -> dict[str, Any]:
@@ -342,7 +388,7 @@ def _upgrade() -> list[str]:
 
 
 def _library(machine: Machine, origin: Origin) -> dict[str, Any]:
-    """Python's own HTTP library through the proxy."""
+    """Python's own HTTP library through the proxy, and httpx2."""
     context = ssl.create_default_context(cafile=str(origin.authority))
     link = http.client.HTTPSConnection("127.0.0.1", machine.proxy_port, context=context, timeout=10)
     link.set_tunnel(OPEN, 443)
@@ -350,7 +396,23 @@ def _library(machine: Machine, origin: Origin) -> dict[str, Any]:
     status = link.getresponse().status
     refused = http.client.HTTPSConnection("127.0.0.1", machine.proxy_port, context=context, timeout=10)
     refused.set_tunnel(LISTED, 443)
-    return {"open": status, "listed": _error(lambda: refused.request("GET", "/"))}
+    return {"open": status, "listed": _error(lambda: refused.request("GET", "/")), "httpx2": _httpx2(machine, origin)}
+
+
+def _httpx2(machine: Machine, origin: Origin) -> list[object]:
+    """The versions and statuses of an open page, a decrypted one and a withheld one; why there is none of a listed
+    host."""
+    found: list[object] = []
+    wanted = (OPEN, origin.authority), (MIXED, machine.root), (f"{MIXED}/board", machine.root), (LISTED, machine.root)
+    for page, trust in wanted:
+        context = ssl.create_default_context(cafile=str(trust))
+        with httpx2.Client(proxy=f"http://127.0.0.1:{machine.proxy_port}", verify=context, http2=True) as client:
+            try:
+                reply = client.get(f"https://{page}")
+                found.append([reply.http_version, reply.status_code])
+            except httpx2.ProxyError as error:
+                found.append(str(error))
+    return found
 
 
 def _error(call: Callable[[], object]) -> str:
@@ -361,18 +423,41 @@ def _error(call: Callable[[], object]) -> str:
     return ""
 
 
-def _frames(machine: Machine, host: str, count: int) -> int:
-    """How many of `count` WebSocket frames come back through a decrypted connection."""
+def _websocket(machine: Machine, host: str) -> ssl.SSLSocket:
+    """A WebSocket through a decrypted connection."""
     context = ssl.create_default_context(cafile=str(machine.root))
-    with context.wrap_socket(machine.tunnel(host), server_hostname=host) as tls:
-        words = "\r\n".join(_upgrade()[2::2])
-        tls.sendall(f"GET /ws HTTP/1.1\r\nHost: {host}\r\n{words}\r\n\r\n".encode())
-        assert b" 101 " in _head(tls)
+    tls = context.wrap_socket(machine.tunnel(host), server_hostname=host)
+    words = "\r\n".join(_upgrade()[2::2])
+    tls.sendall(f"GET /ws HTTP/1.1\r\nHost: {host}\r\n{words}\r\n\r\n".encode())
+    assert b" 101 " in _head(tls)
+    return tls
+
+
+def _frames(machine: Machine, host: str) -> dict[str, float]:
+    """How many of FRAMES frames come back through a decrypted connection, and by how many MB mitmdump has grown."""
+    size = b"\x7e" + FRAME.to_bytes(2, "big")
+    sent, wanted = b"\x82" + bytes((size[0] | 0x80,)) + size[1:] + bytes(4) + bytes(FRAME), 4 + FRAME
+    (pid,) = _children(machine.pid("proxy"))
+    with _websocket(machine, host) as tls:
         back = 0
-        for _ in range(count):
-            tls.sendall(b"\x81\x85" + bytes(4) + b"hello")
-            back += tls.recv(7) == b"\x81\x05hello"
-        return back
+        before = resident(pid)
+        for _ in range(FRAMES):
+            tls.sendall(sent)
+            left = wanted
+            while left and (piece := tls.recv(left)):
+                left -= len(piece)
+            back += not left
+        return {"back": back, "grown": (resident(pid) - before) / 2**20}
+
+
+def _ask(machine: Machine, request: dict[str, Any]) -> dict[str, Any]:
+    """One request to control's socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(20)
+        sock.connect(str(machine.var / "run" / "control.sock"))
+        sock.sendall(json.dumps(request).encode() + b"\n")
+        got: dict[str, Any] = json.loads(sock.makefile("rb").readline())
+        return got
 
 
 def _hello(sni: str) -> bytes:
@@ -451,4 +536,4 @@ def _chromium(machine: Machine, home: Path, url: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))

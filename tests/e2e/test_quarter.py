@@ -94,6 +94,7 @@ def _live(home: Home, server: MailServer) -> None:
         if day == OUTAGE[1]:
             _hours(home, day, "12:00", chance)
             server.mood = Mood.FINE
+            _hours(home, day, "14:00", chance)
         elif day == OUTAGE[0]:
             server.mood = Mood.DOWN
         if day == MOVED:

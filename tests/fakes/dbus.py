@@ -1,7 +1,6 @@
-"""A D-Bus of its own with services made for a test: a real dbus-daemon, and answers given by jeepney.
+"""A D-Bus of its own, and services whose answers are functions of a test: a real dbus-daemon, and jeepney.
 
-python-dbusmock needs a compiler and the headers of two C libraries to install from PyPI, so the few methods, properties
-and signals that the agent uses are answered here. Called by the tests of screen time.
+For what calls back into the test; `dbusmock` plays the rest. Called by the tests of screen time.
 """
 
 import subprocess

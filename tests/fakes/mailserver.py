@@ -55,6 +55,7 @@ class MailServer:
     hello: list[str] = field(default_factory=list)
     on_data: Callable[[Taken], None] | None = None
     port: int = 0
+    _open: list["SMTP | _Hanging"] = field(default_factory=list)
 
     def context(self) -> ssl.SSLContext:
         """What a client needs to trust this server."""
@@ -89,13 +90,24 @@ class MailServer:
         ready.set()
         await end.wait()
         server.close()
+        for protocol in self._open:
+            if isinstance(protocol.transport, asyncio.Transport):
+                protocol.transport.abort()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.sleep(0)
 
     def _protocol(self, tls: ssl.SSLContext) -> asyncio.BaseProtocol:
         self.connections += 1
         if self.mood == Mood.DOWN:
             return _Closing()
-        if self.mood == Mood.HANG:
-            return asyncio.Protocol()
+        protocol = _Hanging() if self.mood == Mood.HANG else self._speaking(tls)
+        self._open.append(protocol)
+        return protocol
+
+    def _speaking(self, tls: ssl.SSLContext) -> SMTP:
         return SMTP(
             _Handler(self),
             hostname=NAME,
@@ -109,6 +121,13 @@ class MailServer:
     def _login(self, _: object, __: object, ___: object, ____: str, data: object) -> AuthResult:
         good = isinstance(data, LoginPassword) and data.password == self.password
         return AuthResult(success=good, handled=good)
+
+
+class _Hanging(asyncio.Protocol):
+    transport: asyncio.BaseTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
 
 
 class _Closing(asyncio.Protocol):

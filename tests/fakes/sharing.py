@@ -18,6 +18,7 @@ from typing import Any
 import blockerd.journal.outbox as mailbox
 from blockerd.control_journal import Keeper
 from blockerd.control_reports import Reports
+from blockerd.control_roads import roads_of
 from blockerd.journal.outbox import Row
 from blockerd.journal.spool import Writer
 from blockerd.report import consent
@@ -25,7 +26,7 @@ from blockerd.report.consent import Consent
 from blockerd.report.partner import Partner
 from blockerd.report.road_smtp import SmtpRoad
 from blockerd.settings import Partner as Wanted
-from blockerd.settings import Report, Role, Security, Settings, Smtp, State, Time
+from blockerd.settings import Report, RoadName, Role, Security, Settings, Smtp, State, Time
 from blockerd.settings.value import SendAt
 from tests.fakes.mailserver import NAME, MailServer
 from tests.journal.spooling import META
@@ -68,19 +69,20 @@ class Mailbox:
 
 
 class Home:
-    """One install; `now` is Unix µs and moves only by `at` and `sleep_until`."""
+    """One install; `now` is Unix µs and moves only by `until` and `sleep_until`; `filters`: the filter runs."""
 
-    def __init__(self, folder: Path, server: MailServer, start: str, *partners: Wanted) -> None:
+    def __init__(self, folder: Path, server: MailServer, start: str, *partners: Wanted, **report: object) -> None:
         self.now = us(start)
         self.server = server
         self.folder = folder
         (folder / "var" / "spool").mkdir(parents=True, exist_ok=True, mode=0o700)
         smtp = Smtp(NAME, server.port, "", ME, Security.STARTTLS, folder / "smtp-password")
-        report = Report(send_at=SendAt(6, 18 * 60), smtp=smtp, partner=partners)
-        self.settings = Settings(state=State(folder / "var"), time=Time("Europe/Berlin"), report=report)
+        made = replace(Report(send_at=SendAt(6, 18 * 60), smtp=smtp, partner=partners), **report)  # type: ignore[arg-type]
+        self.settings = Settings(state=State(folder / "var"), time=Time("Europe/Berlin"), report=made)
         self.writer = Writer(folder / "var" / "spool", "dns", lambda: self.now, lambda: 0.0)
         self.writer.meta(META)
         self.chance = random.Random(6)
+        self.filters = True
         self.asleep = 0
         self.beats = 6 * HOUR
         """From one beat to the next; time is known as monitored where it is at most half an hour."""
@@ -92,8 +94,10 @@ class Home:
         """Starts `control` (again)."""
         self.keeper = Keeper(self.settings, self.settings.state.dir / "spool")
         self.road = SmtpRoad(self.settings.report.smtp, self.server.context, 5.0)
+        roads = {**roads_of(self.settings), "smtp": self.road}
+        filters, chance = lambda: self.filters, self.chance.randbytes
         self.reports = Reports(
-            self.settings, self.keeper, now=lambda: self.now, chance=self.chance.randbytes, roads={"smtp": self.road}
+            self.settings, self.keeper, now=lambda: self.now, chance=chance, filters=filters, roads=roads
         )
 
     def change(self, *partners: Wanted) -> None:
@@ -191,9 +195,9 @@ class Home:
         self.loop.close()
 
 
-def partner(name: str, role: str, address: str = "") -> Wanted:
+def partner(name: str, role: str, address: str = "", road: RoadName = RoadName.SMTP) -> Wanted:
     """An entry of the settings."""
-    return Wanted(name=name, address=address or f"{name.lower()}@mail.test", role=Role(role))
+    return Wanted(name=name, address=address or f"{name.lower()}@mail.test", role=Role(role), road=road)
 
 
 def mail(raw: bytes) -> Mailbox:

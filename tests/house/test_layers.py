@@ -26,8 +26,10 @@ LAYERS = {
     "blockerd.control_journal": SUPERVISOR,  # parts of it
     "blockerd.control_life": SUPERVISOR,
     "blockerd.control_news": SUPERVISOR,
-    "blockerd.control_roads": SUPERVISOR,
-    **{f"blockerd.control_{name}": SUPERVISOR for name in ("days", "mails", "post", "reports")},
+    **{
+        f"blockerd.control_{name}": SUPERVISOR
+        for name in ("around", "days", "halt", "mails", "networks", "post", "probe", "reports", "roads")
+    },
     "blockerd.dns.listener": STARTED,
     "blockerd.dns.process": STARTED,
     "blockerd.proxy.addon": STARTED,
@@ -73,7 +75,7 @@ PURE = {
     "blockerd.proxy.words",
     "blockerd.screentime.heartbeat",
     "blockerd.screentime.afk",
-    *(f"blockerd.screentime.{name}" for name in ("budgets", "export", "intake", "notice", "sites")),
+    *(f"blockerd.screentime.{name}" for name in ("budgets", "export", "facts", "intake", "notice", "sites")),
     *(f"blockerd.screentime.{name}" for name in ("store", "sums", "titles", "track", "usage")),
     "blockerd.journal.merkle",
     *(f"blockerd.journal.{name}" for name in ("entry", "merge", "sums")),
@@ -93,7 +95,12 @@ PURE = {
     "blockerd.report.daily",
     "blockerd.report.tunnels",
     "blockerd.report.words",
-    "blockerd.system.portal",
+    *(f"blockerd.system.{name}" for name in ("browsers", "dhclient", "doctor", "doh", "drift", "merge", "networkd")),
+    *(
+        f"blockerd.system.{name}"
+        for name in ("networkmanager", "nftables", "notice", "picture", "plan", "portal", "rescue")
+    ),
+    *(f"blockerd.system.{name}" for name in ("resolvconf", "resolved", "steps", "units", "watched", "wish")),
     "blockerd.web.views",
 }
 IMPURE = {

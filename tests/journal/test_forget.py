@@ -247,32 +247,6 @@ def test_daily_facts_are_kept_for_a_year(journal: Journal, spool: Spool, path: P
     sound(path)
 
 
-def test_screen_time_is_forgotten_with_the_rest_where_its_table_is(
-    journal: Journal, spool: Spool, path: Path, tmp_path: Path
-):
-    def rows(db: apsw.Connection):
-        db.execute("INSERT INTO agents VALUES (1, '1000:a1', 1000, 'x11', 3)")
-        for n, end in enumerate((START - 5, START + 5, START + 9)):
-            db.execute(
-                "INSERT INTO screen VALUES (?1, 1, ?1, 'app', ?2, ?2, 'editor', 'oldsecret', 0, 'b1')", (n + 1, end)
-            )
-
-    journal.within(rows)
-    assert forget.prune(journal, spool.folder, START + 9, START, day_begins).kinds == {"screen-rows": 1}
-    with View(path, spool.folder) as view:
-        assert view.query("SELECT count(*) FROM screen WHERE end_us > ?", (0,)) == [(2,)]
-    assert forget.erase(journal, spool.folder, START + 9).kinds == {"screen-rows": 2}
-    assert forget.scrub(journal)
-    assert found(tmp_path, "oldsecret") == set()
-    with View(path, spool.folder) as view:
-        assert view.query("SELECT stored FROM agents") == [(3,)]
-    assert [prune.kinds for prune in prunes(path) if isinstance(prune, Prune)] == [
-        {"screen-rows": 1},
-        {"screen-rows": 2},
-    ]
-    sound(path)
-
-
 def test_no_password_key_or_url_is_ever_in_a_file(journal: Journal, spool: Spool, tmp_path: Path):
     """What a page's address says beyond the name is refused before it is stored, and the segment is wiped of it."""
     for part in ("a.test/path-to-page", "a.test?query=secretword", "user:secretword@a.test", "a.test#secretword"):

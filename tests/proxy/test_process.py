@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -10,18 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from blockerd.proxy import environment
-from blockerd.proxy.environment import Environment, SetupError
+from blockerd.proxy.environment import Environment
 from blockerd.proxy.process import command, resident
 from tests.e2e.install import ROOT, alive, kill, wait_until
 from tests.lists.places import Place
 
 PROGRAM = f"""#!{sys.executable}
 import os, select, sys
+held = bytearray(int(open("grow").read()) << 20) if os.path.exists("grow") else b""
 open("started", "a").write(f"{{os.getpid()}}\\n")
+open("words", "w").write(" ".join(sys.argv))
+if os.path.exists("refuse"):
+    sys.exit(1)
 words = int(os.environ["BLOCKERD_WORDS"])
 os.write(words, b"ready\\n")
-held = bytearray(int(open("grow").read()) << 20) if os.path.exists("grow") else b""
 select.select([int(os.environ["BLOCKERD_LIFELINE"])], [], [])
 """
 PARENT = """
@@ -30,8 +33,8 @@ from pathlib import Path
 from blockerd.proxy.environment import Environment
 from blockerd.proxy.process import ProxyProcess
 from blockerd.settings import load
-settings = load(Path("b.toml"), {}, Path.cwd())
-raise SystemExit(ProxyProcess(settings, Environment(Path("venv")), memory_mb=100).run(-1, print))
+reload = lambda: load(Path("b.toml"), {}, Path.cwd())
+raise SystemExit(ProxyProcess(reload(), Environment(Path("venv")), reload, memory_mb=100).run(-1, print))
 """
 
 
@@ -49,7 +52,8 @@ def place(tmp_path: Path) -> Place:
 @pytest.fixture
 def parent(place: Place) -> Iterator[subprocess.Popen[bytes]]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([sys.executable, "-c", PARENT], cwd=place.folder, env=environment)
+    with (place.folder / "said").open("wb") as said:
+        process = subprocess.Popen([sys.executable, "-c", PARENT], cwd=place.folder, env=environment, stderr=said)
     yield process
     process.kill()
     process.wait(10)
@@ -93,6 +97,42 @@ def test_over_the_memory_cap_it_is_started_again(place: Place):
     wait_until(lambda: len(_started(place)) >= 3)
 
 
+def test_changed_settings_are_taken_up_and_bad_ones_are_not(place: Place, parent: subprocess.Popen[bytes]):
+    wait_until(lambda: _started(place))
+    place.rest = "[proxy]\nlisten = "
+    place.write()
+    parent.send_signal(signal.SIGHUP)
+    wait_until(lambda: "stay as they were" in (place.folder / "said").read_text())
+    place.rest = '[proxy]\nlisten = "127.0.0.1:8055"\nmode = "transparent"\n'
+    place.write()
+    parent.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(_started(place)) == 2)
+    wait_until(lambda: "listen_port=8055" in (place.folder / "words").read_text())
+    assert "mode=transparent" in (place.folder / "words").read_text()
+    assert not alive(_started(place)[0])
+    parent.send_signal(signal.SIGHUP)
+    parent.send_signal(signal.SIGTERM)
+    assert parent.wait(5) == 0
+    assert len(_started(place)) == 2
+
+
+def test_a_port_that_is_taken_is_told_once(place: Place):
+    (place.folder / "refuse").touch()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        place.rest = f'[proxy]\nlisten = "127.0.0.1:{other.getsockname()[1]}"\n'
+        place.write()
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        with (place.folder / "said").open("wb") as said:
+            process = subprocess.Popen([sys.executable, "-c", PARENT], cwd=place.folder, env=environment, stderr=said)
+        try:
+            wait_until(lambda: len(_started(place)) >= 3)
+        finally:
+            process.kill()
+            process.wait(10)
+    told = (place.folder / "said").read_text()
+    assert told.count("is taken; choose another in proxy.listen") == told.count("\n") == 1
+
+
 def test_the_command_listens_on_loopback_and_keeps_nothing(place: Place):
     words = command(place.settings, Environment(place.folder / "venv"))
     told = dict(word.split("=", 1) for word in words if "=" in word)
@@ -104,25 +144,3 @@ def test_the_command_listens_on_loopback_and_keeps_nothing(place: Place):
 def test_memory_of_a_process_is_seen():
     assert resident(os.getpid()) > 1 << 20
     assert resident(0) == 0
-
-
-def test_each_python_gets_its_line_of_mitmproxy_and_the_base_alone():
-    assert environment.requirements((3, 11))[0] == "mitmproxy==11.0.2"
-    assert environment.requirements((3, 13))[0] == "mitmproxy>=12.2.3,<13"
-    rest = " ".join(environment.requirements((3, 11))[1:])
-    assert "dnslib" in rest
-    assert not any(word in rest for word in ("apsw", "cryptography", "httpx2", "extra"))
-
-
-def test_an_interpreter_that_is_none_is_told_in_a_line(tmp_path: Path):
-    with pytest.raises(SetupError, match="nothing"):
-        environment.make(tmp_path / "v", tmp_path / "nothing", str)  # type: ignore[arg-type]
-
-
-def test_an_environment_sees_this_blockerd_and_nothing_beside_it(tmp_path: Path):
-    packages = tmp_path / "lib" / "python3.11" / "site-packages"
-    packages.mkdir(parents=True)
-    environment.link(Environment(tmp_path))
-    environment.link(Environment(tmp_path))
-    assert [path.name for path in packages.iterdir()] == ["blockerd"]
-    assert (packages / "blockerd" / "proxy" / "addon" / "load.py").exists()

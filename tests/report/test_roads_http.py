@@ -69,7 +69,7 @@ def sent(road: WebhookRoad) -> Outcome | None:
 
 
 def test_a_webhook_gets_the_mail_as_it_is(hook: Hook):
-    assert sent(WebhookRoad(hook.url, "t0ken")) is None
+    assert sent(WebhookRoad(hook.url, lambda: "t0ken")) is None
     ((method, path, headers, body),) = hook.got
     assert (method, path, body) == ("POST", "/note", MAIL)
     assert (headers["Content-Type"], headers["Authorization"]) == ("message/rfc822", "Bearer t0ken")

@@ -20,6 +20,7 @@ from blockerd.screentime.buffer import Buffer, InUse
 from blockerd.screentime.clocks import Instant, read
 from blockerd.screentime.heartbeat import SECOND
 from blockerd.screentime.intake import accept
+from blockerd.screentime.notice import TEXT, Notice, Sort
 from blockerd.screentime.probe import Choice, Probe, ProbeError, Sample, choose, open_probe
 from blockerd.screentime.probe_x11 import X11Probe
 from blockerd.screentime.sums import by_data
@@ -266,6 +267,56 @@ def test_a_display_that_goes_away_ends_the_agent(tmp_path: Path):
         agent.look()
     buffer.close()
     x11.close()
+
+
+class Shown:
+    """Notices that were put on the screen, by their text."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def show(self, notice: Notice) -> None:
+        self.texts.append(notice.text)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def _fills(screen: Desktop, probe: X11Probe, window: int, *, on: bool) -> None:
+    screen.fullscreen(window, on=on)
+
+    def seen() -> bool:
+        probe.sample()
+        return probe.fullscreen() is on and screen.active() == window
+
+    wait_until(seen, 5)
+
+
+@pytest.mark.parametrize("why", ["locked", "presenting", "fullscreen"])
+def test_a_page_is_not_told_while_it_would_disturb_and_a_warning_waits(screen: Desktop, tmp_path: Path, why: str):
+    script, shown = Script(), Shown()
+    window = screen.window("player")
+    x11 = X11Probe(titles=False, display=screen.name)
+    buffer = Buffer(tmp_path / "a", lambda: "me")
+    agent = Agent(Setup("x11", tmp_path / "none.sock", read=script.clock), x11, script, buffer, shown)
+    script.locked, script.playing = why == "locked", "film" if why == "presenting" else ""
+    _fills(screen, x11, window, on=why == "fullscreen")
+    near = Notice(2, 0, "firefox a day", "2026-11-22", Sort.NEAR, "firefox: 50 of 60 minutes of this day")
+    for notice in (Notice(1, 0, "listed.test", "adult"), near):
+        agent.show(notice)
+    agent.show_waiting()
+    assert shown.texts == []
+    script.locked, script.playing = False, ""
+    _fills(screen, x11, window, on=False)
+    for _ in range(2):
+        agent.show_waiting()
+    agent.show(replace(near, number=9))  # control was started anew and tells it again
+    assert shown.texts == [near.text]
+    agent.show(Notice(3, 0, "listed.test", "adult"))
+    assert shown.texts == [near.text, TEXT]
+    buffer.close()
+    x11.close()
+    screen.close(window)
 
 
 def test_one_agent_in_a_session_and_another_in_a_second_session(tmp_path: Path):

@@ -12,9 +12,7 @@ from blockerd.policy.schedule import parse_window
 from blockerd.screentime.budgets import (
     HOUR,
     MINUTE,
-    Budget,
     Left,
-    Per,
     Week,
     against,
     busiest,
@@ -26,11 +24,12 @@ from blockerd.screentime.budgets import (
 from blockerd.screentime.export import export
 from blockerd.screentime.heartbeat import SECOND, Beat
 from blockerd.screentime.intake import Refused
-from blockerd.screentime.notice import FRESH, QUIET, TEXT, Notice, Notices, detail, notice_in
+from blockerd.screentime.notice import FRESH, QUIET, TEXT, Notice, Notices, Sort, detail, notice_in
 from blockerd.screentime.sites import LINGER, Estimate, Method, estimates
 from blockerd.screentime.titles import Rules, kept
 from blockerd.screentime.track import Record, Stream, Window
 from blockerd.screentime.usage import Known
+from blockerd.settings import Budget, Per
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = 1_795_345_200 * SECOND  # 2026-11-22T12:00 in Berlin
@@ -52,8 +51,8 @@ def test_a_moment_counts_for_the_best_witness_only():
     questions, flows = [_span(0, 9)], [_span(2, 4)]
     rows = estimates(questions, flows, [_nothing(0, 6)], [_nothing(0, 8)])
     assert rows == [
-        Estimate("adult", Method.PROXY, 2 * MINUTE),
-        Estimate("adult", Method.BROWSER, 4 * MINUTE),
+        Estimate("adult", Method.PROXY, 3 * MINUTE),
+        Estimate("adult", Method.BROWSER, 3 * MINUTE),
         Estimate("adult", Method.DNS, 2 * MINUTE),  # after minute 8, where nothing was measured
     ]
     assert [row.certain for row in rows] == [True, True, False]
@@ -61,6 +60,14 @@ def test_a_moment_counts_for_the_best_witness_only():
 
 def test_questions_while_no_browser_was_in_front_count_nothing():
     assert estimates([_span(0, 5)], [], [], [_nothing(-5, 60)]) == []
+
+
+def test_pages_fetched_while_no_browser_was_in_front_count_nothing():
+    assert estimates([], [_span(0, 5)], [], [_nothing(-5, 60)]) == []
+
+
+def test_pages_fetched_where_nothing_was_measured_count_as_the_proxy_saw_them():
+    assert estimates([], [_span(0, 5)], [], []) == [Estimate("adult", Method.PROXY, 6 * MINUTE)]
 
 
 def test_a_single_question_stands_for_a_minute():
@@ -87,13 +94,18 @@ def test_no_category_has_more_time_than_there_was(
     [(0, Left.FINE), (49, Left.FINE), (50, Left.NEAR), (59, Left.NEAR), (60, Left.OVER), (90, Left.OVER)],
 )
 def test_a_budget_warns_before_its_end(used: int, state: Left):
-    (standing,) = standings([Budget("firefox", 60, warn=10)], {"firefox": used * MINUTE}, {})
+    (standing,) = standings([Budget(of="firefox", minutes=60, warn=10)], {"firefox": used * MINUTE}, {})
     assert standing.state == state
     assert standing.left == (60 - used) * MINUTE
 
 
+def test_a_short_budget_does_not_warn_before_its_half():
+    found = [standings([Budget(of="a", minutes=5)], {"a": used * MINUTE}, {})[0].state for used in (0, 2, 3, 5)]
+    assert found == [Left.FINE, Left.FINE, Left.NEAR, Left.OVER]
+
+
 def test_a_weekly_budget_looks_at_the_week():
-    (standing,) = standings([Budget("all", 60, Per.WEEK)], {"all": HOUR}, {"all": MINUTE})
+    (standing,) = standings([Budget(of="all", minutes=60, per=Per.WEEK)], {"all": HOUR}, {"all": MINUTE})
     assert standing.used == MINUTE
 
 
@@ -103,6 +115,7 @@ def test_late_hours_are_the_users_own_and_go_over_midnight():
     active = [Beat(start, start + 2 * HOUR, "a"), Beat(start + 10 * HOUR, start + 11 * HOUR, "a")]
     assert late(active, [parse_window("23:00-05:00")], BERLIN) == 3 * HOUR // 2
     assert late(active, [], BERLIN) == 0
+    assert late(active, [parse_window("22:50-22:53"), parse_window("00:29-00:40")], BERLIN) == 4 * MINUTE
 
 
 def test_a_short_pause_does_not_end_a_session_and_short_ones_are_not_named():
@@ -133,19 +146,49 @@ def test_a_site_has_one_notice_a_minute_and_another_site_its_own():
     notices = Notices(100)
     told = [notices.offer(at, at, site, "adult") for at, site in ((0, "a"), (1, "a"), (2, "b"), (QUIET, "a"))]
     assert [notice and notice.number for notice in told] == [100, None, 101, 102]
-    assert [notice.number for notice in notices.after(100)] == [101, 102]
+    assert [notice.number for notice in notices.after(100, 1000)] == [101, 102]
     assert notices.offer(QUIET, QUIET + FRESH + 1, "c", "adult") is None
 
 
-def test_a_notice_says_nothing_but_that_and_its_details_name_the_site():
+def test_a_budget_is_told_once_in_its_day_to_its_user_alone():
+    notices = Notices(1)
+    told = [
+        notices.warn(uid, at, "firefox a day", day, sort, "firefox: 50 of 60 minutes of this day")
+        for uid, at, day, sort in (
+            (1000, 1, "mon", Sort.NEAR), (1000, 2, "mon", Sort.OVER), (1001, 3, "mon", Sort.OVER),
+            (1000, 4, "tue", Sort.NEAR),
+        )
+    ]  # fmt: skip
+    assert [notice and notice.number for notice in told] == [1, None, 2, 3]
+    assert [notice.number for notice in notices.after(0, 1000)] == [1, 3]
+    assert [notice.number for notice in notices.after(0, 1001)] == [2]
+
+
+def test_a_notice_says_nothing_but_that_and_its_details_mask_the_site():
     notice = Notice(1, 2, "blocked.example", "demo")
-    assert TEXT == "A page was not opened."
-    assert "blocked.example (demo)" in detail(notice)
+    assert notice.text == TEXT == "A page was not opened."
+    assert detail(notice) == "blocked.example (demo). More: blockerd log"
+    assert detail(Notice(1, 2, "listed.test", "adult")) == "l…d.test (adult). More: blockerd log"
     assert detail(Notice(1, 2, "", "adult")) == "adult. More: blockerd log"
     assert notice_in(notice.as_dict()) == notice
 
 
-@pytest.mark.parametrize("bad", [{}, {"number": "1"}, {"number": 1, "at": 2, "site": 3, "category": ""}])
+def test_a_warning_says_how_the_budget_stands_only_on_a_click():
+    notice = Notice(1, 2, "firefox a day", "2026-11-22", Sort.NEAR, "firefox: 50 of 60 minutes of this day")
+    assert notice.text == "A time budget of yours is nearly used up."
+    assert detail(notice) == "firefox: 50 of 60 minutes of this day. More: blockerd time"
+    assert notice_in(notice.as_dict()) == notice
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {},
+        {"number": "1"},
+        {"number": 1, "at": 2, "site": 3, "category": ""},
+        {**Notice(1, 2, "", "").as_dict(), "sort": "loud"},
+    ],
+)
 def test_what_is_no_notice_is_refused(bad: dict[str, Any]):
     with pytest.raises(Refused):
         notice_in(bad)

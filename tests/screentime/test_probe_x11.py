@@ -104,6 +104,16 @@ def test_a_window_that_fills_the_screen_is_seen(screen: Desktop, probe: X11Probe
     screen.close(window)
 
 
+def test_what_is_in_front_before_the_first_look_is_known_in_full(screen: Desktop):
+    window = screen.window("player", pid=os.getpid())
+    screen.fullscreen(window, on=True)
+    probe = X11Probe(titles=False, display=screen.name)
+    assert probe.sample().pid == os.getpid()
+    wait_until(probe.fullscreen, 5)
+    probe.close()
+    screen.close(window)
+
+
 def test_without_a_window_manager_the_app_is_unknown_and_idle_time_is_not():
     with desktop(manager=False) as bare:
         probe = X11Probe(titles=False, display=bare.name)

@@ -31,26 +31,26 @@ class Week:
         self.journal = Journal(folder / "var" / "journal.sqlite", lambda: NOW)
         self.journal.close()
 
-    def use(self, app: str, start: int, end: int, *, present: bool = True) -> None:
+    def use(self, app: str, start: int, end: int, *, present: bool = True, uid: int = 1000) -> None:
         streams = [(Stream.AFK, "not-afk" if present else "afk"), *([(Stream.APP, app)] if app else [])]
         for stream, value in streams:
             for at in range(start, end, HOUR):
-                self._put(Record(stream, at, min(end, at + HOUR), value, "", 0, "b1"))
+                self._put(Record(stream, at, min(end, at + HOUR), value, "", 0, "b1"), uid)
 
-    def ask(self, at: int, category: str) -> None:
-        """A refused question for a site of `category`."""
+    def ask(self, at: int, category: str, channel: str = "dns") -> None:
+        """A refused request for a site of `category`."""
         (self._folder / "var" / "spool").mkdir(exist_ok=True)
-        writer = Writer(self._folder / "var" / "spool", "proxy", lambda: at, lambda: 0.0)
+        writer = Writer(self._folder / "var" / "spool", channel, lambda: at, lambda: 0.0)
         writer.event({
             "kind": "attempt", "time": at, "name": "", "site": "listed.test", "qtype": 1, "category": category,
-            "source": "mine", "list": "mine", "action": "NXDOMAIN", "channel": "proxy", "client": "127.0.0.1",
+            "source": "mine", "list": "mine", "action": "NXDOMAIN", "channel": channel, "client": "127.0.0.1",
             "user": "", "attempt": "attempt",
         })  # fmt: skip
         writer.close()
 
-    def _put(self, record: Record) -> None:
+    def _put(self, record: Record, uid: int) -> None:
         self._seq += 1
-        head = {"agent": "1000:a", "uid": 1000, "probe": "x11", "seq": self._seq, "base": 1}
+        head = {"agent": f"{uid}:a", "uid": uid, "probe": "x11", "seq": self._seq, "base": self._seq}
         db = apsw.Connection(str(self._folder / "var" / "journal.sqlite"))
         store.put(db.execute, [store.sent_in(event_of(record, head))])
         db.close()
@@ -109,16 +109,23 @@ def test_apps_have_bars_and_the_unknown_app_its_name(week: Week, capsys: pytest.
 
 def test_a_category_says_its_method(week: Week, capsys: pytest.CaptureFixture[str]):
     week.ask(NOW - 7 * HOUR // 2, "adult")  # firefox was in front
+    week.ask(NOW - 7 * HOUR // 2 + 600 * SECOND, "adult", "proxy")
     week.ask(NOW - 9 * HOUR, "cam")  # nothing was measured
     week.ask(NOW - 5 * HOUR, "chat")  # the editor was in front
+    week.ask(NOW - 5 * HOUR, "mixed", "proxy")  # the same: another program, or a page in the background
     rows = _json(capsys, week, "category")["categories"]
-    assert [(row["category"], row["method"], row["certain"]) for row in rows] == [
-        ("adult", "browser in front and DNS", True), ("cam", "DNS only", False)
+    assert [(row["category"], row["method"], row["certain"], row["seconds"]) for row in rows] == [
+        ("adult", "proxy flow", True, 60), ("adult", "browser in front and DNS", True, 60),
+        ("cam", "DNS only", False, 60),
     ]  # fmt: skip
-    text = _said(capsys, week, "category")
-    assert "not certain" in text
-    assert "estimates" in text
-    assert "listed.test" not in text
+    lines = _said(capsys, week, "category").splitlines()
+    assert [("█" in line, "not certain" in line) for line in lines[1:4]] == [
+        (True, False),
+        (True, False),
+        (False, True),
+    ]
+    assert "estimates" in lines[4]
+    assert "listed.test" not in str(lines)
 
 
 def test_own_measures_are_said_calmly(week: Week, capsys: pytest.CaptureFixture[str]):
@@ -126,8 +133,27 @@ def test_own_measures_are_said_calmly(week: Week, capsys: pytest.CaptureFixture[
     text = _said(capsys, week, "day", *words)
     assert "Within 15:00-17:00: 1 h 30 min." in text
     assert "A long session: Sun 22 13:00–16:30, 3 h 30 min." in text
-    assert "editor: 2 h 00 min of 60 min; used up, 0 s left." in text
-    assert "firefox: 1 h 00 min of 120 min; fine, 1 h 00 min left." in text
+    assert "editor: 2 h 00 min of 1 h 00 min this day; used up, 1 h 00 min more." in text
+    assert "firefox: 1 h 00 min of 2 h 00 min this day; fine, 1 h 00 min left." in text
+
+
+def test_own_measures_come_from_the_settings(week: Week, capsys: pytest.CaptureFixture[str]):
+    week.file.write_text(
+        '[agent]\nlate = ["15:00-17:00"]\nlong_minutes = 200\nbaseline = "2026-W47"\n'
+        '[[budget]]\nof = "firefox"\nminutes = 65\n[[budget]]\nof = "all"\nminutes = 240\nper = "week"\n'
+    )
+    day, whole = _json(capsys, week), _json(capsys, week, "week")
+    assert day["late_seconds"] == 5400
+    assert [one["seconds"] for one in day["long_sessions"]] == [12_600]
+    assert [(one["of"], one["used_seconds"], one["state"]) for one in day["budgets"]] == [
+        ("firefox", 3600, "near the end"), ("all", 12_600, "fine")
+    ]  # fmt: skip
+    assert [one["of"] for one in whole["budgets"]] == ["all"]
+    assert whole["baseline"] == {"week": "2026-W47", "regained_seconds": 0}
+    assert "baseline" not in day
+    text = _said(capsys, week, "week")
+    assert "firefox: more than 1 h 05 min on no day." in text
+    assert "Beside your week 2026-W47: 0 s regained." in text
 
 
 def test_the_marks_are_shown_on_request_only(week: Week, capsys: pytest.CaptureFixture[str]):
@@ -143,6 +169,26 @@ def test_a_baseline_that_is_not_known_compares_nothing(week: Week, capsys: pytes
 def test_one_users_hours_alone(week: Week, capsys: pytest.CaptureFixture[str]):
     assert _json(capsys, week, "--user", "1000")["active_seconds"] == 12_600
     assert _json(capsys, week, "--user", "1001")["active_seconds"] == 0
+    assert _json(capsys, week, "--user", "all")["active_seconds"] == 12_600
+
+
+def test_without_a_name_they_are_those_of_whoever_asks(
+    week: Week, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    week.use("mail", NOW - HOUR, NOW, uid=1001)
+    for asks, seconds in ((1000, 12_600), (1001, 3600), (0, 16_200)):  # no agent ran for user 0
+        monkeypatch.setattr("os.getuid", lambda uid=asks: uid)
+        assert _json(capsys, week)["active_seconds"] == seconds
+
+
+def test_two_sessions_at_once_are_one_persons_time(week: Week, capsys: pytest.CaptureFixture[str]):
+    week.use("mail", NOW - 4 * HOUR, NOW - 2 * HOUR, uid=1001)
+    got = _json(capsys, week, "--user", "all")
+    assert (got["active_seconds"], got["away_seconds"]) == (4 * 3600, 0)
+    assert {app["app"]: app["seconds"] for app in got["apps"]} == {
+        "editor": 7200, "firefox": 3600, None: 1800, "mail": 1800
+    }  # fmt: skip
+    assert got["active_seconds"] + got["unknown_seconds"] == 19 * 3600
 
 
 def test_the_export_goes_to_a_file_for_its_owner_alone(week: Week, capsys: pytest.CaptureFixture[str], tmp_path: Path):
@@ -155,7 +201,7 @@ def test_the_export_goes_to_a_file_for_its_owner_alone(week: Week, capsys: pytes
     "words",
     [
         ["--date", "yesterday"], ["--week", "2026-W60"], ["--late", "late"], ["--budget", "x"],
-        ["--budget", "a=1/year"], ["--baseline", "x"], ["--user", "nobody-of-this-name"],
+        ["--budget", "a=1/year"], ["week", "--baseline", "x"], ["day", "--marks"], ["--user", "nobody-of-this-name"],
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_told_in_one_line(week: Week, capsys: pytest.CaptureFixture[str], words: list[str]):

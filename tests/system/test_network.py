@@ -1,5 +1,6 @@
 """Links, resolvers and domains read from a tree that looks like a machine's own files, and from what its tools say."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -124,6 +125,19 @@ OLD, NEW, OTHER = (
 def test_leases_are_read_wherever_they_are_kept(path: str, text: str, found: tuple[str, ...], machine: Path):
     _put(machine, path, text)
     assert {link.name: link.offered for link in look(machine, _silent)} == {"wlan0": found, "wg0": ()}
+
+
+def test_what_was_taken_from_a_vpn_is_still_its_own(machine: Path):
+    told = [
+        {"link": "wg0", "servers": ["10.8.0.1"], "domains": ["corp.example"]},
+        {"link": "resolv.conf", "servers": ["10.8.0.9"], "domains": ["lab.example"]},
+    ]
+    before = glance(machine)
+    _put(machine, "run/blockerd-guard/links.json", json.dumps(told))
+    assert glance(machine) != before
+    vpn, wlan = look(machine, _silent)
+    assert (vpn.offered, vpn.domains) == (("10.8.0.1", "10.8.0.9"), ("corp.example", "lab.example"))
+    assert (wlan.offered, wlan.domains) == ((), ())
 
 
 def test_a_virtual_machines_card_is_no_vpn(tmp_path: Path):
