@@ -26,7 +26,7 @@ from blockerd.control_networks import EVERY as GLANCE_EVERY
 from blockerd.control_networks import Networks
 from blockerd.control_news import list_news
 from blockerd.control_probe import EVERY as PROBE_EVERY
-from blockerd.control_probe import ProbeNews
+from blockerd.control_probe import HandNews, ProbeNews
 from blockerd.control_reports import FIRST_TICK, TICK_EVERY, Reports
 from blockerd.jobs import Ticks, in_seconds
 from blockerd.journal import spool
@@ -69,6 +69,7 @@ class ControlProcess:
         self.keeper = Keeper(settings, self._folder)
         self.life = Life(settings, self._record)
         self.networks = Networks(settings, self._record)
+        self._hands = HandNews(settings.state.dir, self._record)
         self.reports = Reports(settings, self.keeper, boots=lambda now: boots(now, boot_id()), filters=self._filters)
         self._desk = Desk(self._record, lambda: self._settings, os.environ.get("BLOCKERD_PERSON", ""))
         self._agents_at = Path(os.environ.get("RUNTIME_DIRECTORY") or run_folder(settings)) / "agent.sock"
@@ -306,8 +307,10 @@ class ControlProcess:
         wanted = request.get("do") if isinstance(request, dict) else None
         if wanted in ("heartbeats", "notices"):
             return await self._desk.answer(request, uid, self.keeper.agents()) or {}
+        if wanted == "signs":
+            return self._hands.take(request, uid)
         if agents:
-            return {"error": "an agent may hand over screen time and wait for notices, no more"}
+            return {"error": "an agent may hand over screen time and signs, and wait for notices, no more"}
         if wanted == "status":
             waiting = sum(map(size_of, spool.segments(self._folder)))
             said = {"trouble": self.keeper.trouble, "notes": self.reports.note, "spool_bytes": waiting}

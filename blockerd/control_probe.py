@@ -25,6 +25,8 @@ _SIGNS = ("hosts", "proxy", "policy-", "doh")
 """Findings that are a sign at one moment; all others are a way that begins and ends."""
 
 _VPN = "vpn-"
+_MOST = 50
+HAND = "byhand.json"
 KEPT = "probe.json"
 """In the state: what was told before."""
 
@@ -68,6 +70,36 @@ class ProbeNews:
             got = json.loads((self._folder / KEPT).read_bytes())["findings"]
             return {str(key): str(text) for key, text in got.items()}
         except (OSError, ValueError, TypeError, LookupError, AttributeError):
+            return {}
+
+
+class HandNews:
+    """Takes up what agents have seen in the settings of their own users, and records each choice once."""
+
+    def __init__(self, folder: Path, record: Record) -> None:
+        self._path = folder / HAND
+        self._record = record
+
+    def take(self, request: dict[str, Any], uid: int) -> dict[str, Any]:
+        """The answer to `{"do": "signs", "found": {key: text}}` of user `uid`."""
+        found = request.get("found")
+        if not isinstance(found, dict) or len(found) > _MOST:
+            return {"error": "found is an object of texts"}
+        after = {str(key)[:40]: str(text)[:120] for key, text in found.items() if str(key).startswith(_SIGNS)}
+        told = self._told()
+        before = told.get(str(uid), {})
+        for event in news(before, after):
+            self._record(event)
+        if after != before:
+            with suppress(OSError):
+                replace(self._path, json.dumps({**told, str(uid): after}).encode())
+        return {"taken": len(after)}
+
+    def _told(self) -> dict[str, dict[str, str]]:
+        try:
+            got = json.loads(self._path.read_bytes())
+            return {str(uid): {str(key): str(text) for key, text in one.items()} for uid, one in got.items()}
+        except (OSError, ValueError, AttributeError):
             return {}
 
 
