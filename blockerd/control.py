@@ -22,9 +22,11 @@ from blockerd import clock
 from blockerd.binding.submit import changes_between, record
 from blockerd.control_journal import Keeper
 from blockerd.control_life import Life
+from blockerd.control_networks import EVERY as GLANCE_EVERY
+from blockerd.control_networks import Networks
 from blockerd.control_news import list_news
 from blockerd.control_probe import EVERY as PROBE_EVERY
-from blockerd.control_probe import ProbeNews
+from blockerd.control_probe import HandNews, ProbeNews
 from blockerd.control_reports import FIRST_TICK, TICK_EVERY, Reports
 from blockerd.jobs import Ticks, in_seconds
 from blockerd.journal import spool
@@ -66,6 +68,8 @@ class ControlProcess:
         self._writer = spool.Writer(self._folder, "control", clock.now_us, clock.monotonic)
         self.keeper = Keeper(settings, self._folder)
         self.life = Life(settings, self._record)
+        self.networks = Networks(settings, self._record)
+        self._hands = HandNews(settings.state.dir, self._record)
         self.reports = Reports(settings, self.keeper, boots=lambda now: boots(now, boot_id()), filters=self._filters)
         self._desk = Desk(self._record, lambda: self._settings, os.environ.get("BLOCKERD_PERSON", ""))
         self._agents_at = Path(os.environ.get("RUNTIME_DIRECTORY") or run_folder(settings)) / "agent.sock"
@@ -116,6 +120,7 @@ class ControlProcess:
         ticks.every(PRUNE_EVERY, self._prune, first=in_seconds(now, PRUNE_FIRST))
         ticks.every(TICK_EVERY, self.reports.tick, first=in_seconds(now, FIRST_TICK))
         ticks.every(PROBE_EVERY, ProbeNews(self._settings, self._record).tick, first=in_seconds(now, PROBE_EVERY))
+        ticks.every(GLANCE_EVERY, self.networks.look, first=now)
         ticks.start()
         return ticks
 
@@ -188,6 +193,7 @@ class ControlProcess:
         dns = running_pid(self._settings, "dns") if tell_dns and fresh.dns != self._settings.dns else 0
         proxy = running_pid(self._settings, "proxy") if tell_dns and fresh != self._settings else 0
         self._settings = self.keeper.settings = self.life.settings = self.reports.settings = fresh
+        self.networks.settings = fresh
         self._admit_agents()
         watch.renew(fresh)
         for pid in filter(None, (dns, proxy)):
@@ -301,12 +307,16 @@ class ControlProcess:
         wanted = request.get("do") if isinstance(request, dict) else None
         if wanted in ("heartbeats", "notices"):
             return await self._desk.answer(request, uid, self.keeper.agents()) or {}
+        if wanted == "signs":
+            return self._hands.take(request, uid)
         if agents:
-            return {"error": "an agent may hand over screen time and wait for notices, no more"}
+            return {"error": "an agent may hand over screen time and signs, and wait for notices, no more"}
         if wanted == "status":
             waiting = sum(map(size_of, spool.segments(self._folder)))
             said = {"trouble": self.keeper.trouble, "notes": self.reports.note, "spool_bytes": waiting}
             return {"pid": os.getpid(), "boot": boot_id(), **said}
+        if wanted == "portal":
+            return self.networks.answer(request)
         if wanted == "erase":
             return await self._erase()
         if wanted == "new-key":

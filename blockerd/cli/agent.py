@@ -50,8 +50,16 @@ def _run(settings: Settings, socket: Path | None) -> int:
     except OSError as error:
         raise Stop(f"{base}: {error.strerror or error}; the agent needs a folder it may write to", 1) from None
     heard = socket or settings.state.dir / "run" / "control.sock"
-    main(Setup(choice.name, heard, Rules(on=settings.agent.titles)), probe, buffer)
+    own = str(settings.proxy.listen) if settings.proxy.enabled else ""
+    setup = Setup(choice.name, heard, Rules(on=settings.agent.titles), signs=lambda: _signs(Path.home(), own))
+    main(setup, probe, buffer)
     return 0
+
+
+def _signs(home: Path, own_proxy: str) -> dict[str, str]:
+    from blockerd.system.byhand import findings
+
+    return {one.key: one.text for one in findings(home, own_proxy)}
 
 
 def _check(args: argparse.Namespace, settings: Settings) -> int:

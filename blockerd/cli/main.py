@@ -23,6 +23,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "own": ("allow", "block", "unblock"),
     "edit": ("edit",),
     "status": ("status", "healthcheck", "version"),
+    "portal": ("portal",),
     "log": ("log",),
     "time": ("time",),
     "agent": ("agent",),

@@ -8,6 +8,8 @@ from typing import Any
 import blockerd
 from blockerd import clock
 from blockerd.cli.output import bold, columns, dump, say, settings_of
+from blockerd.cli.portal import duration
+from blockerd.control_networks import read_state
 from blockerd.lists.snapshot import read_pointer
 from blockerd.lists.watch import notes
 from blockerd.model import TEST_NAME
@@ -67,6 +69,7 @@ def run_status(args: argparse.Namespace) -> int:
         *([("Pages", _pages(settings, report["proxy"]))] if settings.proxy.enabled else []),
         ("Since start", f"{counters.get('queries', 0):,} questions" if counters else "unknown"),
         ("Journal", report["journal"] or "in order"),
+        *_roads(report["portal"], report["vpn"]),
         *([("Notes", report["mail"])] if report["mail"] else []),
     ]
     for line in columns(rows):
@@ -83,6 +86,7 @@ def _report(settings: Settings) -> dict[str, Any]:
     pids = {name: running_pid(settings, name) for name in ("dns", "control", *also)}
     live = _dns_status(settings) if pids["dns"] else {}
     control = _ask_control(settings) if pids["control"] else {"trouble": "control is not running"}
+    around = read_state(settings)
     return {
         "protecting": any(blocks(endpoint) for endpoint in settings.dns.listen),
         "listen": [str(endpoint) for endpoint in settings.dns.listen],
@@ -95,8 +99,21 @@ def _report(settings: Settings) -> dict[str, Any]:
         "mail": control.get("notes", ""),
         "proxy": standing.live(settings) if pids.get("proxy") else {},
         "notes": [*notes(settings), *standing.lacks(settings, clock.now())],
+        "portal": {key: around[key] for key in ("open", "seconds", "why")},
+        "vpn": around["vpn"],
         "version": blockerd.__version__,
     }
+
+
+def _roads(portal: dict[str, Any], vpn: list[str]) -> list[tuple[str, str]]:
+    """Lines about what is asked elsewhere; none where nothing is."""
+    found = []
+    if portal["open"]:
+        left = duration(portal["seconds"])
+        found.append(("Sign-in window", f"open for {left} ({portal['why']}); listed names stay shut"))
+    if vpn:
+        found.append(("VPN", f"{', '.join(vpn)} is up; its hours are recorded"))
+    return found
 
 
 def _pages(settings: Settings, live: dict[str, Any]) -> str:

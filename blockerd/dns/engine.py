@@ -35,7 +35,11 @@ _ADDRESSES = (1, 28, 64, 65)
 _FAILURES = (gate.FORMERR, gate.SERVFAIL, gate.NOTIMP, gate.REFUSED)
 """Rcodes by which an upstream says that it has no answer (RFC 9520 section 2.2)."""
 
+FLEETING_TTL = 20
+"""Seconds for which a client may keep what the resolver of a road said: the road may be closed by then."""
+
 _ANY, _CNAME = 255, 5
+_ANY_TTL = 0xFFFFFFFF
 _MEMO_ENTRIES = 16384
 _OPT_FORMS = 64
 _MOST_FAILED = 10_000
@@ -45,7 +49,7 @@ class Forward(NamedTuple):
     """A question for an upstream: `query` is the message to send, its ID still zero.
 
     `instead` is set where another name is asked in place of the question's (safe search, an own alias): its wire name.
-    `policy` is the one under which the question was let through.
+    `policy` is the one under which the question was let through. `fleeting`: its answer is not kept.
     """
 
     key: Key
@@ -55,6 +59,7 @@ class Forward(NamedTuple):
     query: bytes
     policy: Policy
     instead: bytes = b""
+    fleeting: bool = False
 
 
 @dataclass(slots=True)
@@ -90,8 +95,10 @@ class Engine:
     """Policy, cache and counters of the resolver; one thread owns it. `fast` is replaced with the policy.
 
     `special` are the zones answered here (`dns.special`), `safe` the names that another host answers for, `local` the
-    zones that a resolver at home knows, whose answers may lead into the home. With `hide_ech` the names that any list
-    holds lose the keys of an encrypted hello, so that the proxy can read to which host a connection goes.
+    zones that a resolver at home knows, whose answers may lead into the home; `fleeting` are those among them whose
+    resolver is asked for a while only (`dns.roads`): nothing of theirs is kept, or served from before. With `hide_ech`
+    the names that any list holds lose the keys of an encrypted hello, so that the proxy can read to which host a
+    connection goes.
     """
 
     policy: Policy
@@ -101,6 +108,7 @@ class Engine:
     special: Mapping[bytes, Special] = field(default_factory=dict)
     safe: Mapping[bytes, bytes] = field(default_factory=dict)
     local: frozenset[bytes] = frozenset()
+    fleeting: frozenset[bytes] = frozenset()
     hide_ech: bool = False
     counters: Counters = field(default_factory=Counters)
     failed: dict[Key, float] = field(default_factory=dict)
@@ -129,7 +137,8 @@ class Engine:
                 return _fit(answer, question, limit) if answer else None
         self.counters.forwarded += 1
         query = upstream_query(question, asked.alias)
-        return Forward(key_of(question), question, limit, client, query, self.policy, asked.alias)
+        fleeting = self._fleeting(question.name)
+        return Forward(key_of(question), question, limit, client, query, self.policy, asked.alias, fleeting)
 
     def finish(
         self,
@@ -170,10 +179,14 @@ class Engine:
 
     def has_old(self, forward: Forward, now: float) -> bool:
         """True where `late` would find something."""
+        if forward.fleeting:
+            return False
         entry = self.cache.stale(forward.key, now)
         return entry is not None and entry.alias == forward.instead
 
     def _old(self, question: Question, alias: bytes, client: str, now: float) -> bytes | None:
+        if self._fleeting(question.name):
+            return None
         entry = self.cache.stale(key_of(question), now)
         if entry is None or entry.alias != alias:
             return None
@@ -212,7 +225,7 @@ class Engine:
                 withheld = self._led_astray(question, scan.targets, forward.client, now, told=told)
             if withheld is not None:
                 return withheld
-            private = scan.private and not self._at_home(question.name)
+            private = scan.private and not (forward.fleeting or self._at_home(question.name))
             ech = scan.ech and self.hide_ech and self._listed(question.name)
             if private or ech:
                 self.counters.rebound += private
@@ -222,8 +235,8 @@ class Engine:
                     return message.rebound(question, ttl=self.policy.state.block_ttl)
         except reply.Malformed:
             return None
-        entry = _keepable(packet, scan, question, now, forward.instead)
-        if first and scan.ttl > 0:
+        entry = _keepable(packet, scan, question, now, forward.instead, FLEETING_TTL if forward.fleeting else _ANY_TTL)
+        if first and scan.ttl > 0 and not forward.fleeting:
             self.cache.put(forward.key, entry)
             self.failed.pop(forward.key, None)
         return entry
@@ -231,6 +244,10 @@ class Engine:
     def _at_home(self, name: bytes) -> bool:
         """True under a local domain, whose resolver is the home's own."""
         return bool(self.local) and any(zone in self.local for zone in suffixes(name))
+
+    def _fleeting(self, name: bytes) -> bool:
+        """True under a zone that another resolver is asked about for a while."""
+        return bool(self.fleeting) and any(zone in self.fleeting for zone in suffixes(name))
 
     def _listed(self, name: bytes) -> bool:
         return next(iter(self.policy.table.hits(name)), None) is not None
@@ -323,6 +340,8 @@ def _by_type(engine: Engine, asked: Asked) -> bytes | None:
 
 def _by_cache(engine: Engine, asked: Asked) -> bytes | None:
     question = asked.question
+    if engine._fleeting(question.name):
+        return None
     entry = engine.cache.get(key_of(question), asked.now)
     if entry is None or entry.alias != asked.alias:
         return None
@@ -365,12 +384,17 @@ STEPS: tuple[Callable[[Engine, Asked], bytes | None], ...] = (
 )
 
 
-def _keepable(packet: bytes, scan: reply.Scan, question: Question, now: float, alias: bytes) -> Entry:
-    """The reply cut after its authority section: what follows is of no use to a stub and may be anything."""
+def _keepable(
+    packet: bytes, scan: reply.Scan, question: Question, now: float, alias: bytes, most: int = _ANY_TTL
+) -> Entry:
+    """The reply cut after its authority section: what follows is of no use to a stub and may be anything.
+
+    No TTL is over `most`.
+    """
     start = 12 + len(question.raw)
     flags = bytes((0x80 | (packet[2] & 0x02), 0x80 | (packet[3] & 0x2F)))
     counts = packet[4:10] + b"\x00\x00"
-    ttls = tuple((offset - start, ttl) for offset, ttl in scan.ttls)
+    ttls = tuple((offset - start, min(ttl, most)) for offset, ttl in scan.ttls)
     body = bytearray(packet[start : scan.end])
     for offset, ttl in ttls:
         body[offset : offset + 4] = ttl.to_bytes(4, "big")

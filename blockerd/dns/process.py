@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 
 from blockerd import clock
@@ -33,7 +33,7 @@ from blockerd.policy.decide import Policy
 from blockerd.policy.name import from_text, site_of, to_text
 from blockerd.process import Lifeline, alive_file, boot_id, raise_descriptor_limit, run_folder, spool_folder
 from blockerd.report.signs import Sign, What, is_hole
-from blockerd.settings import ConfigError, Settings, Upstream
+from blockerd.settings import ConfigError, Settings
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,9 @@ class DnsProcess:
         self._bad_stamp: tuple[int, ...] = ()
         self._again_at = 0.0
         self._problem = ""
+        self._roads = roads.Roads()
+        self._roads_stamp: tuple[int, ...] = ()
+        self._upstreams: Upstreams | None = None
         self._next_change: float | None = None
         self._engine: Engine | None = None
         self._clients = Clients()
@@ -77,7 +80,6 @@ class DnsProcess:
         self._last: Sign | None = None
         self._ticks = 0
         self._status = b""
-        self._roads: dict[bytes, Upstream] = {}
 
     async def run(self, lifeline: Lifeline) -> None:
         """Binds first, then waits for a policy, then reads; ends on SIGTERM, SIGINT or the supervisor's death.
@@ -95,7 +97,8 @@ class DnsProcess:
         loop.add_signal_handler(signal.SIGHUP, self._read_again, loop)
         lifeline.watch(loop, end.set)
         self._clients = _clients(self._settings)
-        self._resolver = Resolver(pairs, self._writer, _upstreams(self._settings, loop), loop, self._clients)
+        self._upstreams = _upstreams(self._settings, loop)
+        self._resolver = Resolver(pairs, self._writer, self._upstreams, loop, self._clients)
         lifeline.say("bound")
         lifeline.beat(loop)
         ended = ending(os.environ, note_of(run_folder(self._settings), "dns"))
@@ -122,6 +125,7 @@ class DnsProcess:
         """Looks for a new policy, ends memos, counts losses, says how things are."""
         now = clock.now()
         self._follow(now)
+        self._follow_roads()
         if self._engine and self._resolver and not self._ticks:
             await self._resolver.go(self._engine, make_serve(self._engine.fast))
             lifeline.say("ready")
@@ -135,7 +139,6 @@ class DnsProcess:
             next_second(self._engine.fast)
             self._writer.flush()
             self._say_status(now)
-            self._take_roads()
         if self._ticks % _ALIVE_EVERY == 0:
             self._sign("alive")
         if self._ticks % _MARK_EVERY == 0:
@@ -188,25 +191,14 @@ class DnsProcess:
         self._settings = fresh
         if self._resolver:
             self._clients = _clients(fresh)
-            self._resolver.ask(_upstreams(fresh, loop, self._roads), self._clients)
-        self._forget()
-
-    def _forget(self) -> None:
-        """Answers afresh: what is in the cache may have come from another resolver than would be asked now."""
+            self._upstreams = _upstreams(fresh, loop)
+            self._upstreams.lead(self._roads.zones)
+            self._resolver.ask(self._upstreams, self._clients)
         if self._engine:
-            self._cache = Cache(self._settings.dns.cache_entries)
+            self._cache = Cache(fresh.dns.cache_entries)
             self._engine = self._engine_for(self._engine.policy, self._engine.fast, self._engine.counters)
             if self._resolver and self._ticks:
                 self._resolver.change(self._engine, make_serve(self._engine.fast))
-
-    def _take_roads(self) -> None:
-        """Zones that another resolver is asked about for a while (`dns.roads`)."""
-        found = roads.read(self._folder / "run" / roads.FILE, boot_id(), clock.boottime_us())
-        if found != self._roads and self._resolver:
-            self._roads = found
-            loop = asyncio.get_running_loop()
-            self._resolver.ask(_upstreams(self._settings, loop, found), self._clients)
-            self._forget()
 
     def _follow(self, now: float) -> None:
         """Takes up a policy that is not the live one; a bad one is told once and the live one stays."""
@@ -234,6 +226,38 @@ class DnsProcess:
         if not older or self._engine is None:
             self._adopt(policy, now)
 
+    def _follow_roads(self) -> None:
+        """Asks other resolvers about the zones in `run/roads.json`, and no longer where their time is over."""
+        path = self._folder / "run" / roads.FILE
+        try:
+            stat = os.stat(path)
+            stamp: tuple[int, ...] = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+        except OSError:
+            stamp = ()
+        now = clock.boottime_us()
+        if stamp == self._roads_stamp and not 0 < self._roads.end <= now:
+            return
+        self._roads_stamp = stamp
+        fresh = roads.read(path, boot_id(), now) if stamp else roads.Roads()
+        changed, self._roads = fresh.zones != self._roads.zones, fresh
+        if changed and self._upstreams:
+            self._upstreams.lead(fresh.zones)
+        if changed and self._engine:
+            self._lead(self._engine)
+
+    def _lead(self, engine: Engine) -> None:
+        """Lets `engine` know the roads; what it keeps ready for other zones' answers is made anew."""
+        local = self._local()
+        engine.local, engine.fleeting = local, frozenset(self._roads.zones)
+        engine.special = special.table(private_relay=self._settings.dns.private_relay, local=local)
+        engine.failed.clear()
+        engine.fast.templates.clear()
+        engine.fast.memo.clear()
+
+    def _local(self) -> frozenset[bytes]:
+        """Zones in wire form that a resolver in this network knows, configured or for now."""
+        return frozenset(from_text(zone) for zone, _ in self._settings.dns.local_domains) | frozenset(self._roads.zones)
+
     def _complain(self, problem: str) -> None:
         if problem != self._problem:
             self._problem = problem
@@ -260,7 +284,7 @@ class DnsProcess:
     def _engine_for(self, policy: Policy, fast: Fast, counters: Counters) -> Engine:
         """An engine that answers as the settings want it."""
         dns = self._settings.dns
-        local = frozenset({*(from_text(zone) for zone, _ in dns.local_domains), *self._roads})
+        local = self._local()
         return Engine(
             policy,
             self._cache,
@@ -269,6 +293,7 @@ class DnsProcess:
             special=special.table(private_relay=dns.private_relay, local=local),
             safe=safesearch.table(engines=dns.safe_search, youtube=dns.youtube),
             local=local,
+            fleeting=frozenset(self._roads.zones),
             hide_ech=self._settings.proxy.enabled,
             counters=counters,
         )
@@ -313,11 +338,9 @@ class DnsProcess:
             return
 
 
-def _upstreams(
-    settings: Settings, loop: asyncio.AbstractEventLoop, more: Mapping[bytes, Upstream] | None = None
-) -> Upstreams:
+def _upstreams(settings: Settings, loop: asyncio.AbstractEventLoop) -> Upstreams:
     dns = settings.dns
-    local = {**(more or {}), **{from_text(zone): address for zone, address in dns.local_domains}}
+    local = {from_text(zone): address for zone, address in dns.local_domains}
     return Upstreams(dns.upstreams, loop, local=local, bootstrap=dns.bootstrap)
 
 

@@ -44,6 +44,7 @@ class Upstreams:
     ) -> None:
         self.servers = [Server(address) for address in addresses]
         self.local = {zone: [Server(address)] for zone, address in (local or {}).items()}
+        self._configured = self.local
         self.loop = loop
         self.pending = 0
         self.deadlines = Deadlines(loop)
@@ -63,6 +64,11 @@ class Upstreams:
         self.pending += 1
         now = self.loop.time()
         _Asking(self, Exchange(query, servers, now, self.chance), done).go_on(now)
+
+    def lead(self, roads: Mapping[bytes, Sequence[Upstream]]) -> None:
+        """Asks others about these zones from now on, and about no others of before; the configured ones come first."""
+        led = {zone: [Server(address) for address in addresses] for zone, addresses in roads.items()}
+        self.local = led | self._configured
 
     def servers_for(self, query: bytes) -> list[Server]:
         """Those of the longest local zone that the name in `query` falls under, else the upstreams."""

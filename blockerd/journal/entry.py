@@ -197,13 +197,18 @@ class ZoneStep:
 
 @dataclass(frozen=True, slots=True)
 class ResolverPath:
-    """The way by which this machine asks for names changed."""
+    """The way by which this machine asks for names changed.
+
+    `what` is "vpn" (`old` and `new` name the links, "" for none), "portal" ("open", "closed") or a finding of the
+    self-probe; `detail` says why.
+    """
 
     KIND: ClassVar[str] = "resolver-path"
     at: int
     what: str
     old: str = ""
     new: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

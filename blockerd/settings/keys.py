@@ -183,6 +183,9 @@ class Dns:
     local_domains: tuple[tuple[str, Upstream], ...] = setting(
         {}, local_domains(), '"lan" = "192.168.1.1": asked there instead'
     )
+    portal_minutes: int = setting(
+        10, whole(0, 60), "sign-in names go to a new network's resolver; 0: never by itself", unit="minutes"
+    )
     safe_search: bool = setting(True, flag(), "search engines in their safe mode", weaker=Weaker.OFF)
     youtube: YouTube = setting("moderate", choice(YouTube), "off, moderate, strict", weaker=Weaker.EARLIER)
     private_relay: PrivateRelay = setting(

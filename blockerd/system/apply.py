@@ -45,17 +45,17 @@ class ApplyError(Exception):
     """A step could not be done; the text names it and the reason in one line."""
 
 
-def run(words: Sequence[str]) -> tuple[int, str]:
-    """Runs a command in the C locale for at most 90 s."""
+def run(words: Sequence[str], seconds: float = _SECONDS) -> tuple[int, str]:
+    """Runs a command in the C locale for at most `seconds`."""
     environment = {**os.environ, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0"}
     path = f"{environment.get('PATH', '')}:/usr/sbin:/usr/bin:/sbin:/bin"
     try:
         done = subprocess.run(
             words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
-            errors="replace", timeout=_SECONDS, check=False, env={**environment, "PATH": path},
+            errors="replace", timeout=seconds, check=False, env={**environment, "PATH": path},
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return 124, f"no end within {_SECONDS:.0f} s"
+        return 124, f"no end within {seconds:.0f} s"
     except OSError as error:
         return 127, str(error.strerror)
     return done.returncode, done.stdout.strip()

@@ -27,6 +27,7 @@ PLACES: tuple[tuple[Vendor, str, str, tuple[str, ...]], ...] = (
      ("/usr/bin/chromium", "/usr/lib/chromium")),
     (Vendor.CHROMIUM, "package", "/etc/chromium-browser/policies/managed/blockerd.json",
      ("/usr/bin/chromium-browser",)),
+    (Vendor.CHROMIUM, "snap", "/etc/chromium-browser/policies/managed/blockerd.json", ("/snap/bin/chromium",)),
     (Vendor.CHROMIUM, "snap", "/var/snap/chromium/current/policies/managed/blockerd.json", ("/snap/bin/chromium",)),
     (Vendor.CHROMIUM, "flatpak",
      "/var/lib/flatpak/extension/org.chromium.Chromium.Extension.system-policies/{arch}/1/policies/managed/blockerd.json",
@@ -74,6 +75,19 @@ def holds(content: bytes | None, vendor: Vendor, wish: BrowserWish) -> bool:
         return content is not None and _within(values(vendor, wish), json.loads(content))
     except ValueError:
         return False
+
+
+def overruled(browser: Browser, wish: BrowserWish) -> str:
+    """The name of a file that sets one of our policies otherwise and is read after ours; "" for none."""
+    ours = values(browser.vendor, wish)
+    for name, content in browser.beside:
+        try:
+            theirs = json.loads(content)
+        except ValueError:
+            continue
+        if isinstance(theirs, dict) and any(theirs.get(key, value) != value for key, value in ours.items()):
+            return name
+    return ""
 
 
 def unreadable(machine: Machine) -> list[Browser]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from blockerd.system.browsers import holds
+from blockerd.system.browsers import holds, overruled
 from blockerd.system.picture import Machine, loopback
 from blockerd.system.steps import digest
 from blockerd.system.wish import BrowserWish
@@ -88,6 +88,11 @@ def compare(
             Finding(f"policy-{b.vendor.name.lower()}", f"{b.vendor}: its policy was taken away or changed", True)
             for b in now.browsers
             if not holds(b.content, b.vendor, wish)
+        ]
+        found += [
+            Finding(f"policy-{b.vendor.name.lower()}-over", f"{b.vendor}: {name} overrules its policy", True)
+            for b in now.browsers
+            if (name := overruled(b, wish))
         ]
     return found
 

@@ -17,6 +17,9 @@ from blockerd.system.resolved import OWN_RESOLV, resolv_conf
 from blockerd.system.wish import Way, Wish
 
 KEPT = Path("/run/blockerd-guard/links.json")
+REWRITTEN = "resolv.conf"
+"""Stands for the link where /etc/resolv.conf itself was written by another."""
+
 UPLINKS = "run/systemd/resolve/resolv.conf"
 """systemd-resolved rewrites this file whenever a link's servers change."""
 
@@ -48,7 +51,7 @@ def of_file(text: str) -> Told:
     words = [line.split() for line in text.splitlines()]
     searched = [name for line in words if line and line[0] in ("search", "domain") for name in line[1:]]
     servers = tuple(one for one in name_servers(text) if not loopback([one]))
-    return Told("resolv.conf", servers, own_domains(searched))
+    return Told(REWRITTEN, servers, own_domains(searched))
 
 
 def own_domains(words: Iterable[str]) -> tuple[str, ...]:
@@ -72,7 +75,7 @@ class Links:
     def look(self, now: float) -> list[str]:
         """Lines about what was done; empty nearly always. `now` in seconds of any clock."""
         said = self._resolved() if self._way is Way.RESOLVED else self._file(now)
-        gone = [link for link in self._told if link != "resolv.conf" and not self._exists(link)]
+        gone = [link for link in self._told if link != REWRITTEN and not self._exists(link)]
         for link in gone:
             del self._told[link]
         if said or gone:

@@ -178,7 +178,15 @@ def _browsers(root: Path) -> Iterable[Browser]:
         if path in seen or not any((root / sign.lstrip("/")).exists() for sign in signs):
             continue
         seen.add(path)
-        yield Browser(vendor, package, path, _bytes(root / path.lstrip("/")))
+        here = root / path.lstrip("/")
+        yield Browser(vendor, package, path, _bytes(here), tuple(_read_after(here)) if vendor.many else ())
+
+
+def _read_after(path: Path) -> Iterable[tuple[str, bytes]]:
+    """Files that Chromium reads after `path`: the last one by name has the last word."""
+    for other in sorted(path.parent.glob("*")):
+        if other.name > path.name and (content := _bytes(other)) is not None:
+            yield other.name, content
 
 
 def _users(root: Path) -> frozenset[str]:

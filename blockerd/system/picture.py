@@ -29,6 +29,11 @@ class Vendor(StrEnum):
     EDGE = "Microsoft Edge"
     BRAVE = "Brave"
 
+    @property
+    def many(self) -> bool:
+        """True where policies are a folder of files, False where they are one file."""
+        return self is not Vendor.FIREFOX
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
@@ -66,12 +71,16 @@ class NetLink:
 
 @dataclass(frozen=True, slots=True)
 class Browser:
-    """An installed browser: where its policy file goes, and what is in it now (None: there is none)."""
+    """An installed browser: where its policy file goes, and what is in it now (None: there is none).
+
+    `beside` are files of the same folder that the browser reads after it: (name, content).
+    """
 
     vendor: Vendor
     package: str
     policy: str
     content: bytes | None = None
+    beside: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

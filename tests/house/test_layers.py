@@ -28,7 +28,7 @@ LAYERS = {
     "blockerd.control_news": SUPERVISOR,
     **{
         f"blockerd.control_{name}": SUPERVISOR
-        for name in ("around", "days", "halt", "mails", "post", "probe", "reports", "roads")
+        for name in ("around", "days", "halt", "mails", "networks", "post", "probe", "reports", "roads")
     },
     "blockerd.dns.listener": STARTED,
     "blockerd.dns.process": STARTED,
@@ -93,9 +93,13 @@ PURE = {
     "blockerd.report.requests",
     "blockerd.report.episodes",
     "blockerd.report.daily",
+    "blockerd.report.tunnels",
     "blockerd.report.words",
     *(f"blockerd.system.{name}" for name in ("browsers", "dhclient", "doctor", "doh", "drift", "merge", "networkd")),
-    *(f"blockerd.system.{name}" for name in ("networkmanager", "nftables", "notice", "picture", "plan", "rescue")),
+    *(
+        f"blockerd.system.{name}"
+        for name in ("networkmanager", "nftables", "notice", "picture", "plan", "portal", "rescue")
+    ),
     *(f"blockerd.system.{name}" for name in ("resolvconf", "resolved", "steps", "units", "watched", "wish")),
     "blockerd.web.views",
 }

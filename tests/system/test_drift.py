@@ -1,4 +1,4 @@
-"""What a self-probe judges, what becomes of it on record, and the roads that follow from it."""
+"""What a self-probe judges, what becomes of it on record, and who records it."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from blockerd.control_probe import PORTAL_US, PORTALS, SILENT_US, ProbeNews, news
-from blockerd.dns import roads
+from blockerd.control_probe import SILENT_US, ProbeNews, news
 from blockerd.settings import load
 from blockerd.system import drift, selfprobe
 from blockerd.system.drift import Answer, Finding, Seen, judge
@@ -104,8 +103,7 @@ class Desk:
         (folder / "run").mkdir()
         config = folder / "blockerd.toml"
         config.write_text('[state]\ndir = "."\n[dns]\nlisten = ["127.0.0.1:53"]\n')
-        self.seen, self.kept = folder / "seen.json", folder / "links.json"
-        self.roads = folder / "run" / roads.FILE
+        self.seen = folder / "seen.json"
         self.events: list[dict[str, Any]] = []
         self.settings = load(config, {}, folder)
         self.at = 1_700_000_000_000_000
@@ -116,18 +114,11 @@ class Desk:
         self.at += later
         if fresh:
             selfprobe.keep(Sight(self.at, findings, offered), self.seen)
-        ProbeNews(self.settings, self.events.append, self.seen, self.kept).look(self.at, self.at, "boot")
+        ProbeNews(self.settings, self.events.append, self.seen).look(self.at)
 
     def told(self) -> list[tuple[str, str, str]]:
         events, self.events[:] = list(self.events), []
         return [(one["kind"], one["what"], one.get("new", one.get("detail", ""))) for one in events]
-
-    def zones(self) -> dict[str, str]:
-        return (
-            {road["zone"]: road["server"] for road in json.loads(self.roads.read_bytes())}
-            if self.roads.exists()
-            else {}
-        )
 
 
 def test_nothing_is_told_where_nothing_was_installed(tmp_path: Path):
@@ -139,13 +130,19 @@ def test_nothing_is_told_where_nothing_was_installed(tmp_path: Path):
 
 def test_a_restart_of_control_tells_nothing_twice(tmp_path: Path):
     desk = Desk(tmp_path)
-    vpn = Finding("vpn-wg0", "a VPN is up: wg0", True)
-    desk.look(vpn)
-    assert desk.told() == [("resolver-path", "vpn-wg0", "a VPN is up: wg0")]
-    desk.look(vpn)
+    lost = Finding("elsewhere", "programs ask another resolver", True)
+    desk.look(lost)
+    assert desk.told() == [("resolver-path", "elsewhere", "programs ask another resolver")]
+    desk.look(lost)
     assert desk.told() == []
     desk.look()
-    assert desk.told() == [("resolver-path", "vpn-wg0", "")]
+    assert desk.told() == [("resolver-path", "elsewhere", "")]
+
+
+def test_a_vpn_is_recorded_by_whoever_counts_its_hours(tmp_path: Path):
+    desk = Desk(tmp_path)
+    desk.look(Finding("vpn-wg0", "a VPN is up: wg0", True))
+    assert desk.told() == []
 
 
 def test_a_probe_that_was_stopped_is_a_loss_itself(tmp_path: Path):
@@ -156,45 +153,6 @@ def test_a_probe_that_was_stopped_is_a_loss_itself(tmp_path: Path):
     assert ("resolver-path", "probe", "the self-probe does not run") in desk.told()
     desk.look()
     assert ("resolver-path", "probe", "") in desk.told()
-
-
-def test_a_new_network_has_its_sign_in_page_for_ten_minutes(tmp_path: Path):
-    desk = Desk(tmp_path)
-    desk.look(offered=("192.0.2.1",))
-    assert desk.told() == [("resolver-path", "portal", "192.0.2.1")]
-    assert desk.zones() == dict.fromkeys(PORTALS, "192.0.2.1")
-    desk.look(offered=("192.0.2.1",), later=PORTAL_US - 1_000_000)
-    assert desk.told() == []
-    desk.look(offered=("192.0.2.1",))
-    assert desk.told() == [("resolver-path", "portal", "")]
-    assert desk.zones() == {}
-    desk.look(offered=("192.0.2.1",))
-    assert desk.told() == [], "the same network opens nothing again"
-    desk.look(offered=("198.51.100.1",))
-    assert desk.zones()["captive.apple.com"] == "198.51.100.1"
-
-
-def test_the_domains_of_a_vpn_lead_to_its_resolver_while_it_is_up(tmp_path: Path):
-    desk = Desk(tmp_path)
-    desk.look()
-    desk.kept.write_text(json.dumps([{"link": "wg0", "servers": ["198.51.100.7"], "domains": ["corp.example"]}]))
-    desk.look()
-    assert desk.zones() == {"corp.example": "198.51.100.7"}
-    desk.kept.unlink()
-    desk.look()
-    assert desk.zones() == {}
-
-
-def test_a_road_ends_by_itself_and_with_the_boot(tmp_path: Path):
-    path = tmp_path / "roads.json"
-    path.write_bytes(
-        roads.to_bytes([roads.Road("corp.example", "198.51.100.7", "b", 50), roads.Road("x.test", "::1", "b")])
-    )
-    assert len(roads.read(path, "b", 49)) == 2
-    assert [str(one) for one in roads.read(path, "b", 50).values()] == ["[::1]:53"]
-    assert roads.read(path, "another boot", 49) == {}
-    path.write_bytes(b'[{"zone": "..", "server": 1}]')
-    assert roads.read(path, "b", 0) == {}
 
 
 def test_the_probe_runs_each_minute_and_soon_after_a_change():
