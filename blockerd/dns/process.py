@@ -10,11 +10,11 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 from blockerd import clock
-from blockerd.dns import safesearch, special
+from blockerd.dns import roads, safesearch, special
 from blockerd.dns.cache import Cache
 from blockerd.dns.clients import Clients, packed
 from blockerd.dns.engine import Counters, Engine, block_tail
@@ -32,7 +32,7 @@ from blockerd.policy.decide import Policy
 from blockerd.policy.name import from_text, site_of, to_text
 from blockerd.process import Lifeline, alive_file, boot_id, raise_descriptor_limit, run_folder, spool_folder
 from blockerd.report.signs import Sign, What, is_hole
-from blockerd.settings import ConfigError, Settings
+from blockerd.settings import ConfigError, Settings, Upstream
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,7 @@ class DnsProcess:
         self._last: Sign | None = None
         self._ticks = 0
         self._status = b""
+        self._roads: dict[bytes, Upstream] = {}
 
     async def run(self, lifeline: Lifeline) -> None:
         """Binds first, then waits for a policy, then reads; ends on SIGTERM, SIGINT or the supervisor's death.
@@ -131,6 +132,7 @@ class DnsProcess:
             next_second(self._engine.fast)
             self._writer.flush()
             self._say_status(now)
+            self._take_roads()
         if self._ticks % _ALIVE_EVERY == 0:
             self._sign("alive")
         if self._ticks % _MARK_EVERY == 0:
@@ -183,12 +185,25 @@ class DnsProcess:
         self._settings = fresh
         if self._resolver:
             self._clients = _clients(fresh)
-            self._resolver.ask(_upstreams(fresh, loop), self._clients)
+            self._resolver.ask(_upstreams(fresh, loop, self._roads), self._clients)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Answers afresh: what is in the cache may have come from another resolver than would be asked now."""
         if self._engine:
-            self._cache = Cache(fresh.dns.cache_entries)
+            self._cache = Cache(self._settings.dns.cache_entries)
             self._engine = self._engine_for(self._engine.policy, self._engine.fast, self._engine.counters)
             if self._resolver and self._ticks:
                 self._resolver.change(self._engine, make_serve(self._engine.fast))
+
+    def _take_roads(self) -> None:
+        """Zones that another resolver is asked about for a while (`dns.roads`)."""
+        found = roads.read(self._folder / "run" / roads.FILE, boot_id(), clock.boottime_us())
+        if found != self._roads and self._resolver:
+            self._roads = found
+            loop = asyncio.get_running_loop()
+            self._resolver.ask(_upstreams(self._settings, loop, found), self._clients)
+            self._forget()
 
     def _follow(self, now: float) -> None:
         """Takes up a policy that is not the live one; a bad one is told once and the live one stays."""
@@ -242,7 +257,7 @@ class DnsProcess:
     def _engine_for(self, policy: Policy, fast: Fast, counters: Counters) -> Engine:
         """An engine that answers as the settings want it."""
         dns = self._settings.dns
-        local = frozenset(from_text(zone) for zone, _ in dns.local_domains)
+        local = frozenset({*(from_text(zone) for zone, _ in dns.local_domains), *self._roads})
         return Engine(
             policy,
             self._cache,
@@ -295,9 +310,11 @@ class DnsProcess:
             return
 
 
-def _upstreams(settings: Settings, loop: asyncio.AbstractEventLoop) -> Upstreams:
+def _upstreams(
+    settings: Settings, loop: asyncio.AbstractEventLoop, more: Mapping[bytes, Upstream] | None = None
+) -> Upstreams:
     dns = settings.dns
-    local = {from_text(zone): address for zone, address in dns.local_domains}
+    local = {**(more or {}), **{from_text(zone): address for zone, address in dns.local_domains}}
     return Upstreams(dns.upstreams, loop, local=local, bootstrap=dns.bootstrap)
 
 
