@@ -76,7 +76,7 @@ def gather(config: str | None) -> Facts:
     wish = BrowserWish(safe_search=settings.dns.safe_search, quic=settings.proxy.enabled)
     own = str(settings.proxy.listen) if settings.proxy.enabled else ""
     findings = (
-        *drift.compare(machine, machine, wish),
+        *drift.compare(machine, [link.name for link in machine.links], wish),
         *drift.proxies(os.environ.items(), own),
         *_hosts(manifest, machine),
     )
@@ -126,12 +126,9 @@ def _hosts(manifest: Manifest, machine: Machine) -> list[drift.Finding]:
 
 
 def _seen(settings: Settings) -> drift.Seen:
-    before = probe.counted(settings.state.dir)
-    said = tuple(probe.system_path(lambda: secrets.token_hex(8), 8.0))
     endpoint = settings.dns.listen[0]
     return drift.Seen(
-        system=said,
-        counted=probe.grown(settings.state.dir, before, probe.TIMES),
+        system=tuple(probe.system_path(lambda: secrets.token_hex(8), 8.0)),
         direct=probe.filtered(endpoint.host, TEST_NAME, endpoint.port),
     )
 

@@ -5,6 +5,7 @@ Waits for a condition, with a limit. Changes nothing. Called by the commands bes
 """
 
 import argparse
+import os
 import secrets
 import sys
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 from blockerd.model import TEST_NAME
 from blockerd.settings import Settings
 from blockerd.system import probe
-from blockerd.system.drift import Answer
+from blockerd.system.drift import OURS, Answer
 from blockerd.system.picture import Machine
 from blockerd.system.wish import BrowserWish, Places, Way, Wish
 
@@ -34,7 +35,9 @@ def wish_of(settings: Settings, args: argparse.Namespace, machine: Machine) -> W
         chat_ports=args.chat_ports,
         fallback=args.fallback,
         proxy=settings.proxy.enabled,
+        proxy_address=str(settings.proxy.listen) if settings.proxy.enabled else "",
         agent=find_spec("jeepney") is not None,
+        person=os.environ.get("SUDO_USER", ""),
         browsers=None
         if args.no_browsers
         else BrowserWish(
@@ -63,11 +66,12 @@ def _trouble(settings: Settings) -> str:
         if answer is not Answer.FILTERED:
             time.sleep(0.2)  # nothing tells when it begins to answer; `proves` bounds the wait
             return f"{endpoint}: the filter does not refuse the test name ({answer})"
-    before = probe.counted(settings.state.dir)
     said = probe.system_path(lambda: secrets.token_hex(8), 8.0)
-    if not probe.grown(settings.state.dir, before, probe.TIMES):
-        return f"programs do not ask blockerd (a made-up name: {said[0]})"
-    return "" if "again" not in said else "programs get no answer from blockerd"
+    if any(each in OURS for each in said):
+        return ""
+    if all(each == "again" for each in said):
+        return "programs get no answer from blockerd"
+    return f"programs do not ask blockerd (a made-up name: {said[0]})"
 
 
 def resolves(seconds: float = 5.0) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
-from blockerd.system.drift import Answer, Finding, Seen
+from blockerd.system.drift import OURS, Answer, Finding, Seen
 from blockerd.system.picture import Machine, loopback
 from blockerd.system.wish import BrowserWish
 
@@ -143,7 +143,7 @@ def _port(facts: Facts) -> Result:
 def _system_path(facts: Facts) -> Result:
     if facts.seen.system and all(each == "again" for each in facts.seen.system):
         return _bad("system", "programs get no answers at all", "sudo blockerd rescue-network")
-    if not facts.seen.counted:
+    if not any(each in OURS for each in facts.seen.system):
         fix = "sudo blockerd install" if facts.installed else "sudo blockerd install, once you want that"
         health = _bad if facts.installed else _note
         return health("system", "programs of this computer ask another resolver", fix)

@@ -13,6 +13,9 @@ from blockerd.system.picture import Machine, loopback
 from blockerd.system.steps import digest
 from blockerd.system.wish import BrowserWish
 
+OURS = ("there 127.0.0.1", "there ::1")
+"""What blockerd, and no other resolver, lets getaddrinfo say to a name of the self-probe (`system.probe.ZONE`)."""
+
 
 class Answer(StrEnum):
     """What a resolver said to the test name."""
@@ -22,26 +25,17 @@ class Answer(StrEnum):
     NONE = "no answer"
 
 
-class Path(StrEnum):
-    """A way on which a program of this machine may ask for names."""
-
-    SYSTEM = "the way programs ask"
-    DIRECT = "blockerd itself"
-    STUB = "systemd-resolved's stub"
-    NETWORK = "the network's own resolver"
-    DOH = "a resolver by HTTPS"
-
-
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One probe. `system` is what getaddrinfo said to made-up names, `counted` whether the resolver counted them.
+    """One probe. `system` is what getaddrinfo said to made-up names that blockerd alone answers (`OURS`).
 
-    `network` and `doh` are None where they were not asked; `belt` says whether the second belt should shut them.
+    `stub`, `network` and `doh` are None where they were not asked; `belt` says whether the second belt should shut
+    the last two.
     """
 
     system: tuple[str, ...]
-    counted: bool
     direct: Answer
+    stub: Answer | None = None
     network: Answer | None = None
     doh: bool | None = None
     belt: bool = False
@@ -63,10 +57,12 @@ def judge(seen: Seen) -> list[Finding]:
         found.append(Finding("dead", "the filter does not answer", True))
     elif seen.direct is Answer.OPEN:
         found.append(Finding("open", "the filter answers, but lets the test name through", True))
-    if not seen.counted and any(each != "again" for each in seen.system):
-        found.append(Finding("elsewhere", "programs ask another resolver than blockerd", True))
-    elif all(each == "again" for each in seen.system):
+    if all(each == "again" for each in seen.system):
         found.append(Finding("no-dns", "programs get no answers at all", False))
+    elif not any(each in OURS for each in seen.system):
+        found.append(Finding("elsewhere", "programs ask another resolver than blockerd", True))
+    if seen.stub is Answer.OPEN:
+        found.append(Finding("stub", "systemd-resolved asks another resolver than blockerd", True))
     if seen.belt and seen.network is Answer.OPEN:
         found.append(Finding("belt-53", "the second belt is off: the network's resolver can be asked past it", True))
     if seen.belt and seen.doh:
@@ -74,18 +70,18 @@ def judge(seen: Seen) -> list[Finding]:
     return found
 
 
-def compare(then: Machine, now: Machine, wish: BrowserWish | None) -> list[Finding]:
-    """What has changed on the machine since the picture that was good."""
+def compare(
+    now: Machine, known: Iterable[str], wish: BrowserWish | None, listen: Iterable[str] = ("127.0.0.1", "::1")
+) -> list[Finding]:
+    """What of the machine is not as an install left it; `known` are links that were there then."""
     found = []
-    if now.resolvers and not loopback(now.resolvers):
-        others = [address for address in now.resolvers if not loopback([address])]
+    others = [address for address in now.resolvers if not loopback([address]) and address not in tuple(listen)]
+    if others:
         found.append(Finding("resolvers", f"the system names other resolvers: {', '.join(others)}", True))
-    found += hosts(hosts_digest(then), now)
-    known = {link.name for link in then.links}
     found += [
-        Finding(f"tunnel-{link.name}", f"a VPN is up: {link.name}", True)
+        Finding(f"vpn-{link.name}", f"a VPN is up: {link.name}", True)
         for link in now.links
-        if link.tunnel and link.up and link.name not in known
+        if link.tunnel and link.up and link.name not in tuple(known)
     ]
     if wish is not None:
         found += [

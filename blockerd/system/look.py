@@ -47,12 +47,13 @@ def look(root: Path, run: Runner, *, live: bool = True) -> Machine:
         units=_units(run),
         tools=frozenset(tool for tool in _TOOLS if _has(root, tool)),
         holders=holders() if live else (),
-        links=links(run),
+        links=links(run, root),
         networks=_networks(root),
         browsers=tuple(_browsers(root)),
         files=tuple((path, found) for path in _FILES if (found := _bytes(root / path.lstrip("/"))) is not None),
         users=_users(root),
         fixed=_fixed(root, run) if live else frozenset(),
+        environment=_environment(root),
     )
 
 
@@ -68,7 +69,7 @@ def holders() -> tuple[Holder, ...]:
     return tuple(sorted(set(found), key=lambda one: (one.address, one.transport)))
 
 
-def links(run: Runner) -> tuple[NetLink, ...]:
+def links(run: Runner, root: Path = Path("/")) -> tuple[NetLink, ...]:
     """Every interface but the loopback, with what systemd-resolved asks and NetworkManager was offered for it."""
     code, said = run(("ip", "-j", "-d", "link"))
     if code:
@@ -85,12 +86,32 @@ def links(run: Runner) -> tuple[NetLink, ...]:
             up="UP" in one.get("flags", ()),
             kind=str(one.get("linkinfo", {}).get("info_kind", "") or _type(one)),
             resolvers=servers.get(str(one.get("ifname")), ()),
-            offered=named.get(str(one.get("ifname")), ()),
+            offered=named.get(str(one.get("ifname")), ()) or leased(root, str(one.get("ifname")), one.get("ifindex")),
             domains=domains.get(str(one.get("ifname")), ()),
         )
         for one in got
         if one.get("ifname") != "lo"
     )
+
+
+def leased(root: Path, name: str, index: object) -> tuple[str, ...]:
+    """Resolvers that DHCP has named for a link, as systemd-networkd or dhclient keep them."""
+    text = (_bytes(root / f"run/systemd/netif/leases/{index}") or b"").decode("ascii", "replace")
+    found = [word for line in text.splitlines() if line.startswith("DNS=") for word in line[4:].split()]
+    kept = (
+        _bytes(root / f"var/lib/dhcp/dhclient.{name}.leases") or _bytes(root / "var/lib/dhcp/dhclient.leases")
+    ) or b""
+    for lease in kept.decode("ascii", "replace").split("lease {")[-1:]:
+        if f'"{name}"' in lease:
+            found += re.findall(r"[\d.]+", "".join(re.findall(r"option domain-name-servers ([^;]*);", lease)))
+    return tuple(dict.fromkeys(found))
+
+
+def _environment(root: Path) -> tuple[tuple[str, str], ...]:
+    """The assignments in /etc/environment, which every login takes up (pam_env(8))."""
+    lines = (_bytes(root / "etc/environment") or b"").decode("utf-8", "replace").splitlines()
+    pairs = (line.strip().removeprefix("export ").partition("=") for line in lines if not line.strip().startswith("#"))
+    return tuple((name.strip(), value.strip("\"' ")) for name, equals, value in pairs if equals)
 
 
 def _holder(transport: str, address: str, pid: int) -> Holder:

@@ -82,7 +82,7 @@ def _reject(*matches: str) -> list[str]:
 
 
 def _set(name: str, kind: str, elements: list[str] | None = None) -> str:
-    inside = f" elements = {{ {', '.join(elements)} }}" if elements else ""
+    inside = f" flags interval; elements = {{ {', '.join(elements)} }}" if elements else ""
     return f"  set {name} {{ type {kind};{inside} }}"
 
 

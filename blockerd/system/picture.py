@@ -78,7 +78,7 @@ class Browser:
 class Machine:
     """One machine. Paths are absolute on it; `files` holds the content of those settings files that plans look at.
 
-    `units` are the running ones, `tools` the commands that exist.
+    `units` are the running ones, `tools` the commands that exist, `environment` what /etc/environment sets.
     """
 
     system: str = "linux"
@@ -95,6 +95,7 @@ class Machine:
     files: tuple[tuple[str, bytes], ...] = ()
     users: frozenset[str] = frozenset()
     fixed: frozenset[str] = frozenset()
+    environment: tuple[tuple[str, str], ...] = ()
 
     def runs(self, unit: str) -> bool:
         """True if the unit `unit`.service is active."""

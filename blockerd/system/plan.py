@@ -6,7 +6,7 @@ step to the first, nothing points at it any more when it ends. Called by `cli.in
 
 from dataclasses import dataclass
 
-from blockerd.system import browsers, nftables, resolvconf, resolved, units
+from blockerd.system import browsers, nftables, notice, resolvconf, resolved, units
 from blockerd.system.picture import Holder, Machine, Resolv
 from blockerd.system.steps import Step, told
 from blockerd.system.wish import Way, Wish
@@ -46,7 +46,8 @@ def plan(machine: Machine, wish: Wish) -> Plan:
         *takeover(machine, wish),  # only now does anything point at it
         *(nftables.belt(wish) if wish.belt and machine.has("nft") else ()),
         *browsers.policies(machine, wish),
-        *units.watchdog(wish, way),
+        *notice.steps(),
+        *units.beside(wish, machine, way),
     )
     return Plan(way, steps, tuple(_notes(machine, wish, way)))
 
@@ -96,6 +97,8 @@ def _refuse(machine: Machine, wish: Wish) -> None:
 
 def _notes(machine: Machine, wish: Wish, way: Way) -> list[str]:
     notes = []
+    if note := notice.at_home(wish.listen):
+        notes.append("other devices may ask this one; people at home should read this:\n\n" + note)
     if wish.belt and not machine.has("nft"):
         notes.append("no nft here: programs with a resolver of their own go past the filter (install nftables)")
     if tunnels := [link.name for link in machine.links if link.tunnel and link.up]:

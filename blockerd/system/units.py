@@ -7,13 +7,17 @@ none. The resolver does not wait for a network: it needs none to refuse. Called 
 from pathlib import PurePosixPath
 
 from blockerd.system.picture import Machine
-from blockerd.system.steps import Command, File, Folder, Link, Step
+from blockerd.system.steps import Command, File, Folder, Link, Step, digest
+from blockerd.system.watched import Watched, words
 from blockerd.system.wish import Places, Way, Wish
 
 FOLDER = "/etc/systemd/system"
 USER_FOLDER = "/etc/systemd/user"
 DNS, CONTROL, PROXY = "blockerd-dns.service", "blockerd-control.service", "blockerd-proxy.service"
-WATCHDOG, AGENT = "blockerd-watchdog.service", "blockerd-agent.service"
+WATCHDOG, PROBE, AGENT = "blockerd-watchdog.service", "blockerd-probe.service", "blockerd-agent.service"
+AGENT_SOCKET = "/run/blockerd/agent.sock"
+"""Where `control` hears the agents of all users, who may not look into its state."""
+
 _ACCOUNTS = tuple(f"/etc/{name}" for name in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid"))
 _TOUCHED = (*_ACCOUNTS, *(f"{path}-" for path in _ACCOUNTS), "/etc/.pwd.lock")
 _HEAD = "# Written by blockerd; `blockerd uninstall` takes it away again.\n"
@@ -73,7 +77,7 @@ def install(wish: Wish, machine: Machine) -> tuple[Step, ...]:
     del machine
     places = wish.places
     named = [DNS, CONTROL, *([PROXY] if wish.proxy else [])]
-    texts = {DNS: dns_unit(places), CONTROL: control_unit(places), PROXY: proxy_unit(places)}
+    texts = {DNS: dns_unit(places), CONTROL: control_unit(places, wish.person), PROXY: proxy_unit(places)}
     files = [
         step
         for name in named
@@ -96,24 +100,28 @@ def install(wish: Wish, machine: Machine) -> tuple[Step, ...]:
         Command("settings are not read by others", ("chmod", "0640", places.config)),
         Command("systemd reads its units again", inverse=("systemctl", "daemon-reload")),
         *files,
-        *(_agent(places) if wish.agent else ()),
+        *(_agent(places, wish.person) if wish.agent and wish.person else ()),
         Command("systemd reads its units again", forward=("systemctl", "daemon-reload")),
         Command("the first policy", (*as_service, "lists", "build", "--config", places.config)),
         *(Command(f"start {name}", ("systemctl", "restart", name), ("systemctl", "stop", name)) for name in named),
     )
 
 
-def watchdog(wish: Wish, way: Way) -> tuple[Step, ...]:
-    """Nothing unless a fallback resolver was chosen."""
-    if not wish.fallback:
-        return ()
-    text = watchdog_unit(wish, way)
+def beside(wish: Wish, machine: Machine, way: Way) -> tuple[Step, ...]:
+    """The self-probe and the guard: started last, when all that they look after is there."""
+    texts = ((PROBE, probe_unit(wish, machine)), (WATCHDOG, watchdog_unit(wish, way)))
     return (
         Command("systemd reads its units again", inverse=("systemctl", "daemon-reload")),
-        File(f"the unit {WATCHDOG}", unit_path(WATCHDOG), text.encode()),
-        Link(f"{WATCHDOG} at each start", wanted_by("multi-user.target", WATCHDOG), unit_path(WATCHDOG)),
+        *(
+            step
+            for name, text in texts
+            for step in (
+                File(f"the unit {name}", unit_path(name), text.encode()),
+                Link(f"{name} at each start", wanted_by("multi-user.target", name), unit_path(name)),
+            )
+        ),
         Command("systemd reads its units again", forward=("systemctl", "daemon-reload")),
-        Command(f"start {WATCHDOG}", ("systemctl", "restart", WATCHDOG), ("systemctl", "stop", WATCHDOG)),
+        *(Command(f"start {name}", ("systemctl", "restart", name), ("systemctl", "stop", name)) for name, _ in texts),
     )
 
 
@@ -140,14 +148,15 @@ def dns_unit(places: Places) -> str:
     )
 
 
-def control_unit(places: Places) -> str:
-    """The journal and the jobs; it reads the system's own record of starts and stops."""
+def control_unit(places: Places, person: str = "") -> str:
+    """The journal and the jobs; it reads the system's record of starts and stops, and hears the agent of `person`."""
+    hears = f"RuntimeDirectory=blockerd\nRuntimeDirectoryMode=0755\nEnvironment=BLOCKERD_PERSON={person}\n"
     return _unit(
         "blockerd's journal and reports",
         f"After={DNS} time-sync.target\n",
         f"ExecStart={places.program} service control --config {places.config}\n"
         "ExecReload=kill -HUP $MAINPID\n"
-        "CapabilityBoundingSet=\nSupplementaryGroups=systemd-journal\n"
+        f"CapabilityBoundingSet=\nSupplementaryGroups=systemd-journal\n{hears if person else ''}"
         "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX\n",
         places,
     )
@@ -167,17 +176,34 @@ def proxy_unit(places: Places) -> str:
 
 
 def watchdog_unit(wish: Wish, way: Way) -> str:
-    """Root without capabilities but the one over files: it writes one resolver file and restarts systemd-resolved."""
+    """Root with one capability, the one over networks: it writes one resolver file and restarts systemd-resolved."""
     python = PurePosixPath(wish.places.program).with_name("python")
-    words = ["-m", "blockerd.system.watchdog", way.name.lower(), wish.fallback, *wish.listen]
+    words = ["-m", "blockerd.system.watchdog", way.name.lower(), wish.fallback or "none", *wish.listen]
     return (
-        f"{_HEAD}[Unit]\nDescription=blockerd's watchdog: another filtering resolver while the filter is gone\n"
+        f"{_HEAD}[Unit]\nDescription=blockerd's guard: resolvers that are named later, and the time without a filter\n"
         f"After={DNS}\n\n[Service]\nExecStart={python} {' '.join(words)}\n"
         "Restart=always\nRestartSec=2\n"
         f"{_COMMON}"
+        f"RuntimeDirectory=blockerd-guard\nRuntimeDirectoryMode=0755\nRuntimeDirectoryPreserve=restart\n"
         f"ReadWritePaths={'/run' if way is Way.RESOLVED else '/etc /run'}\n"
         "CapabilityBoundingSet=CAP_NET_ADMIN\n"
         "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK\nIPAddressDeny=any\nIPAddressAllow=localhost\n"
+        "\n[Install]\nWantedBy=multi-user.target\n"
+    )
+
+
+def probe_unit(wish: Wish, machine: Machine) -> str:
+    """A user of its own that exists only while it runs, and that the packet filter makes no exception for."""
+    python = PurePosixPath(wish.places.program).with_name("python")
+    hosts = digest(machine.file("/etc/hosts") or b"")
+    known = tuple(link.name for link in machine.links if link.tunnel)
+    watched = Watched(wish.listen, wish.belt and machine.has("nft"), hosts, known, wish.browsers, wish.proxy_address)
+    return (
+        f"{_HEAD}[Unit]\nDescription=blockerd's self-probe: do programs still ask the filter\n"
+        f"After={DNS}\n\n[Service]\nExecStart={python} -m blockerd.system.selfprobe {' '.join(words(watched))}\n"
+        "DynamicUser=yes\nType=notify\nNotifyAccess=main\nWatchdogSec=300\nRestart=always\nRestartSec=5\n"
+        f"RuntimeDirectory=blockerd-probe\nRuntimeDirectoryMode=0755\n{_COMMON}CapabilityBoundingSet=\n"
+        "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK\nNice=10\n"
         "\n[Install]\nWantedBy=multi-user.target\n"
     )
 
@@ -194,23 +220,30 @@ def belt_unit(rules: str) -> str:
     )
 
 
-def agent_unit(places: Places) -> str:
-    """Screen time of one session; a user manager cannot set up mounts, so the rest of the sandbox is left out."""
+def agent_unit(places: Places, person: str) -> str:
+    """Screen time of the one who agreed, never of others who log in here. It knows no network.
+
+    PrivateUsers= is what lets a user's manager build the rest (systemd.exec(5)).
+    """
+    sandbox = _COMMON
+    for line in ("ProtectHome=yes\n", "PrivateTmp=yes\n", "ProtectProc=invisible\n", "ProtectSystem=strict\n"):
+        assert line in sandbox
+        sandbox = sandbox.replace(line, "")  # the screen's socket lies in /tmp, the window's program is looked up
     return (
         f"{_HEAD}[Unit]\nDescription=blockerd's screen time, for this session\n"
-        "PartOf=graphical-session.target\nAfter=graphical-session.target\n\n[Service]\n"
-        f"ExecStart={places.program} agent --config {places.config}\nRestart=on-failure\nRestartSec=30\n"
-        "NoNewPrivileges=yes\nRestrictRealtime=yes\nRestrictSUIDSGID=yes\nLockPersonality=yes\n"
-        "SystemCallArchitectures=native\nRestrictAddressFamilies=AF_UNIX\nUMask=0077\n"
+        f"PartOf=graphical-session.target\nAfter=graphical-session.target\nConditionUser={person}\n\n[Service]\n"
+        f"ExecStart={places.program} agent --socket {AGENT_SOCKET}\nRestart=on-failure\nRestartSec=30\n"
+        f"PrivateUsers=yes\nProtectSystem=full\nCapabilityBoundingSet=\n{sandbox}"
+        "RestrictAddressFamilies=AF_UNIX\nIPAddressDeny=any\n"
         "\n[Install]\nWantedBy=graphical-session.target\n"
     )
 
 
-def _agent(places: Places) -> tuple[Step, ...]:
+def _agent(places: Places, person: str) -> tuple[Step, ...]:
     path = f"{USER_FOLDER}/{AGENT}"
     return (
-        File("screen time, a unit of each user", path, agent_unit(places).encode()),
-        Link("screen time in each session", f"{USER_FOLDER}/graphical-session.target.wants/{AGENT}", path),
+        File(f"screen time, of {person} alone", path, agent_unit(places, person).encode()),
+        Link("screen time in each session of theirs", f"{USER_FOLDER}/graphical-session.target.wants/{AGENT}", path),
     )
 
 

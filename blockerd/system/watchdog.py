@@ -1,8 +1,8 @@
-"""While the filter is gone, the system asks another filtering resolver, and the filter again once it is back.
+"""The guard: while the filter is gone, the system asks another filtering resolver, if one was chosen at the install;
+and resolvers that a network or a VPN names later are taken from the system again (`system.links`).
 
-A process of its own, so that it lives when the filter does not: `python -m blockerd.system.watchdog WAY FALLBACK
-LISTEN...`. Asks loopback only; writes one file below /run (or /etc/resolv.conf) and restarts systemd-resolved. What
-happened is left for the record in the journal of systemd. Off unless a fallback was chosen at the install.
+A process of its own, so that it lives when the filter does not: `python -m blockerd.system.watchdog WAY FALLBACK|none
+LISTEN...`. Asks loopback only; writes one file below /run (or /etc/resolv.conf) and restarts systemd-resolved.
 """
 
 import sys
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from blockerd.system.apply import MARK, run
 from blockerd.system.drift import Answer
+from blockerd.system.links import Links
 from blockerd.system.nftables import TABLE
 from blockerd.system.probe import filtered
 from blockerd.system.resolved import drop_in, resolv_conf
@@ -97,35 +98,40 @@ def watch(
     *,
     alive: Callable[[], bool],
     say: Callable[[str], object],
+    links: Links | None = None,
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
     root: Path = Path("/"),
 ) -> None:
     """Looks each second for ever; begins by turning back what an earlier run may have left."""
-    decider = Decider(turned=left_over(way, fallback, root))
+    decider = Decider(turned=bool(fallback) and left_over(way, fallback, root))
     while True:
-        what = decider.saw(alive(), clock())
+        what = decider.saw(alive(), clock()) if fallback else None
         if what is True:
             turn(way, fallback, wish, root)
             say(f"the filter does not answer; the system asks {fallback}")
         elif what is False:
             turn_back(way, wish, root)
             say("the filter answers; the system asks it")
+        if links and not decider.turned:
+            for line in links.look(clock()):
+                say(line)
         pause(EVERY)
 
 
 def main(words: Sequence[str]) -> int:
     """Runs until ended; 2 for a wrong call."""
     if len(words) < 3 or words[0].upper() not in Way.__members__:
-        sys.stderr.write("usage: python -m blockerd.system.watchdog WAY FALLBACK LISTEN...\n")
+        sys.stderr.write("usage: python -m blockerd.system.watchdog WAY FALLBACK|none LISTEN...\n")
         return 2
-    way, fallback, listen = Way[words[0].upper()], words[1], tuple(words[2:])
+    way, fallback, listen = Way[words[0].upper()], words[1].replace("none", ""), tuple(words[2:])
     wish = Wish(listen=listen, fallback=fallback)
 
     def say(text: str) -> None:
         sys.stderr.write(text + "\n")
 
-    watch(way, fallback, wish, alive=lambda: filtered(listen[0], _NAME) is not Answer.NONE, say=say)
+    links = Links(way, wish, run)
+    watch(way, fallback, wish, alive=lambda: filtered(listen[0], _NAME) is not Answer.NONE, say=say, links=links)
     return 0
 
 

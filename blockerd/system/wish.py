@@ -6,6 +6,8 @@ Made by `cli.install` from the settings and the command line; read by every file
 from dataclasses import dataclass
 from enum import StrEnum
 
+from blockerd.system.doh import ADDRESSES
+
 
 class Way(StrEnum):
     """How the machine's questions are led to blockerd."""
@@ -48,7 +50,7 @@ class Wish:
     """`way` None lets the plan choose. `listen` are the addresses (port 53) that dns.listen has.
 
     `belt` is the table of the packet filter; `chat_ports` adds IRC and NNTP to it; `fallback` is a filtering resolver
-    for the time when the daemon is dead, "" for none.
+    for the time when the daemon is dead, "" for none. `agent` is screen time, for the user `person` alone.
     """
 
     places: Places = Places()
@@ -56,8 +58,10 @@ class Wish:
     way: Way | None = None
     belt: bool = True
     chat_ports: bool = False
-    doh_addresses: tuple[str, ...] = ()
+    doh_addresses: tuple[str, ...] = ADDRESSES
     fallback: str = ""
     proxy: bool = False
+    proxy_address: str = ""
     agent: bool = True
+    person: str = ""
     browsers: BrowserWish | None = BrowserWish()

@@ -26,7 +26,7 @@ LAYERS = {
     "blockerd.control_journal": SUPERVISOR,  # parts of it
     "blockerd.control_life": SUPERVISOR,
     "blockerd.control_news": SUPERVISOR,
-    **{f"blockerd.control_{name}": SUPERVISOR for name in ("days", "mails", "post", "reports")},
+    **{f"blockerd.control_{name}": SUPERVISOR for name in ("days", "mails", "post", "probe", "reports")},
     "blockerd.dns.listener": STARTED,
     "blockerd.dns.process": STARTED,
     "blockerd.proxy.addon": STARTED,
@@ -91,6 +91,9 @@ PURE = {
     "blockerd.report.episodes",
     "blockerd.report.daily",
     "blockerd.report.words",
+    *(f"blockerd.system.{name}" for name in ("browsers", "dhclient", "doctor", "doh", "drift", "merge", "networkd")),
+    *(f"blockerd.system.{name}" for name in ("networkmanager", "nftables", "notice", "picture", "plan", "rescue")),
+    *(f"blockerd.system.{name}" for name in ("resolvconf", "resolved", "steps", "units", "watched", "wish")),
     "blockerd.web.views",
 }
 IMPURE = {

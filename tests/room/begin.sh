@@ -20,7 +20,7 @@ mount -t devpts -o newinstance,ptmxmode=0666 terminals "$tree/dev/pts"
 ln -s pts/ptmx "$tree/dev/ptmx"
 ln -s /proc/self/fd "$tree/dev/fd"
 mount -t proc proc "$tree/proc"
-mount -t sysfs sysfs "$tree/sys"
+mount -t sysfs -o ro sysfs "$tree/sys"  # as in every container: networkd and NetworkManager then wait for no udev
 mount -t cgroup2 cgroup2 "$tree/sys/fs/cgroup"
 mount -t tmpfs runtime "$tree/run"
 mount -t tmpfs -o mode=1777 temporary "$tree/tmp"
