@@ -8,12 +8,15 @@ import asyncio
 import json
 import logging
 import os
+import pwd
 import signal
 import socket
 import struct
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from blockerd import clock
@@ -21,6 +24,8 @@ from blockerd.binding.submit import changes_between, record
 from blockerd.control_journal import Keeper
 from blockerd.control_life import Life
 from blockerd.control_news import list_news
+from blockerd.control_probe import EVERY as PROBE_EVERY
+from blockerd.control_probe import ProbeNews
 from blockerd.jobs import Ticks, in_seconds
 from blockerd.journal import spool
 from blockerd.journal.append import size_of
@@ -75,6 +80,7 @@ class ControlProcess:
         lifeline.watch(loop, lambda: self._orphaned(end))
         self.life.start()
         server = await self._listen()
+        agents = await self._listen_to_agents()
         lifeline.say("ready")
         ticks = self._ticks()
         async with asyncio.TaskGroup() as tasks:
@@ -84,8 +90,9 @@ class ControlProcess:
             self.keeper.end_at = clock.monotonic() + LAST_DRAIN
             for task in work:
                 task.cancel()
-        if server:
-            server.close()
+        for each in (server, agents):
+            if each:
+                each.close()
         (run_folder(self._settings) / "control.sock").unlink(missing_ok=True)
         self.life.stop(self._why)
         await self._drain()
@@ -101,6 +108,7 @@ class ControlProcess:
         ticks, now = Ticks(), clock.utc(clock.now())
         ticks.every(UPDATE_EVERY, self._update_lists, first=in_seconds(now, UPDATE_FIRST))
         ticks.every(PRUNE_EVERY, self._prune, first=in_seconds(now, PRUNE_FIRST))
+        ticks.every(PROBE_EVERY, ProbeNews(self._settings, self._record).tick, first=in_seconds(now, PROBE_EVERY))
         ticks.start()
         return ticks
 
@@ -235,26 +243,47 @@ class ControlProcess:
         finally:
             os.umask(old)
 
-    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request a line, one answer a line, as JSON; callers of another user are not heard."""
+    async def _listen_to_agents(self) -> asyncio.Server | None:
+        """The agent of the person this is for, where an install has named them: no other user learns of notices."""
+        folder, person = (os.environ.get(name, "") for name in ("RUNTIME_DIRECTORY", "BLOCKERD_PERSON"))
+        if not folder or not person:
+            return None
+        path = Path(folder) / "agent.sock"
+        path.unlink(missing_ok=True)
+        try:
+            uid = pwd.getpwnam(person).pw_uid
+            server = await asyncio.start_unix_server(partial(self._client, agent=uid), path, limit=65536)
+            path.chmod(0o666)
+        except (OSError, KeyError) as error:
+            log.warning("%s: %s; screen time waits with the agents", path, error)
+            return None
+        return server
+
+    async def _client(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, agent: int | None = None
+    ) -> None:
+        """One request a line, one answer a line, as JSON; callers of another user than `agent` or ours are not."""
         try:
             uid = peer_uid(writer.get_extra_info("socket"))
-            if uid in (os.getuid(), 0):
+            if uid in ((os.getuid(), 0) if agent is None else (agent,)):
                 async with asyncio.timeout(10):
                     line = await reader.readline()
-                writer.write(json.dumps(await self._answer(line, uid)).encode() + b"\n")
+                answer = await self._answer(line, uid, agents=agent is not None)
+                writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
         except (OSError, ValueError, TimeoutError, RecursionError):
             log.info("control socket: a request that could not be read")
         finally:
             writer.close()
 
-    async def _answer(self, line: bytes, uid: int) -> dict[str, Any]:
+    async def _answer(self, line: bytes, uid: int, *, agents: bool = False) -> dict[str, Any]:
         request = json.loads(line)
         wanted = request.get("do") if isinstance(request, dict) else None
         if wanted in ("heartbeats", "notices"):
             titles = self._settings.agent.titles
             return await self._desk.answer(request, uid, self.keeper.agents(), titles=titles) or {}
+        if agents:
+            return {"error": "only agents are heard here"}
         if wanted == "status":
             waiting = sum(map(size_of, spool.segments(self._folder)))
             return {"pid": os.getpid(), "trouble": self.keeper.trouble, "spool_bytes": waiting, "boot": boot_id()}
