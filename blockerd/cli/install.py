@@ -100,7 +100,7 @@ def _ready(settings: Settings, args: argparse.Namespace) -> None:
 
 def _install(applier: Applier, made: planning.Plan, settings: Settings, hosts: str, *, live: bool) -> int:
     try:
-        if applier.manifest.undos() and not applier.manifest.finished():
+        if any(not undo.data for undo in applier.manifest.undos()) and not applier.manifest.finished():
             say("An earlier install did not come to its end; it is taken back first.")
             applier.undo(data=False, tell=warn)
         worked = looking.resolves() if live else True

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.conftest import CI
 from tests.room import homes
 from tests.room.room import POSSIBLE, STORE, Room, program, ready
 
@@ -18,7 +19,10 @@ long_run = [
     pytest.mark.soak,
     pytest.mark.needs_kernel("a Debian in namespaces: root, debootstrap, overlayfs", POSSIBLE),
 ]
-short_run = pytest.mark.needs_kernel("a room: made by `make soak` as root", ready("bookworm"))
+short_run = pytest.mark.needs_kernel(
+    "a Debian in namespaces: root, debootstrap, overlayfs; made once by `make soak`, in CI at once",
+    POSSIBLE and (CI or ready("bookworm")),
+)
 PROBE = "from blockerd.system.probe import filtered; print(filtered('{}', 'blocked.example').name)"
 
 Make = Callable[[str, str], Room]
@@ -32,7 +36,7 @@ def make(request: pytest.FixtureRequest) -> Iterator[Make]:
     def made(suite: str, kind: str) -> Room:
         shutil.rmtree(work, ignore_errors=True)
         rooms.append(Room(program(suite), work))
-        homes.furnish(rooms[-1], "desktop" if kind == "stub-off" else kind)
+        homes.furnish(rooms[-1], homes.home_of(kind))
         return rooms[-1]
 
     yield made
@@ -64,7 +68,7 @@ def reaches(room: Room, address: str) -> bool:
 
 def whole_story(room: Room, kind: str) -> None:
     """Set up, installed, restarted, taken off."""
-    home = "desktop" if kind == "stub-off" else kind
+    home = homes.home_of(kind)
     before = room.snapshot()
     homes.set_up(room)
     install(room, kind)
@@ -78,9 +82,10 @@ def whole_story(room: Room, kind: str) -> None:
     assert "Everything is as it was." in said
     assert homes.resolves(room)
     assert homes.resolves(room, "blocked.example"), "the router knows every name"
-    assert room.changed(before) == {}
+    assert homes.left_behind(room, before) == {}
 
 
+@pytest.mark.once
 @short_run
 def test_a_desktop_is_filtered_over_a_restart_and_left_as_it_was(make: Make):
     whole_story(make("bookworm", "desktop"), "desktop")
