@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from blockerd.cli.install import OFFERS
+from blockerd.cli.install import offers
 from blockerd.system.manifest import FOLDER
 from tests.e2e.install import ROOT, environment
 from tests.system.machines import PLAIN, picture, put, tree
@@ -101,8 +101,9 @@ def test_without_a_person_who_agreed_nothing_is_installed(folder: Path):
 
 
 def test_the_three_offers_are_there_and_none_says_why():
-    assert list(OFFERS) == ["tell", "neutral", "nothing"]
-    assert "says nothing about why" in OFFERS["neutral"]
+    assert list(offers()) == ["tell", "neutral", "nothing"]
+    assert offers()["neutral"] == '"Sharing has ended; this says nothing about why."'
+    assert "says nothing about why" in offers()["tell"]
 
 
 @pytest.mark.parametrize("words", [["install", "--stealth"], ["install", "--quiet"], ["install", "--remote", "x"]])
