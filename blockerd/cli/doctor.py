@@ -5,10 +5,12 @@ Changes nothing and asks nothing of anybody but the configured upstream (one res
 
 import argparse
 import os
+import pwd
 import secrets
 import shutil
 import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,15 @@ from blockerd.cli import looking
 from blockerd.cli.output import bold, columns, dump, say
 from blockerd.cli.service import ask_control
 from blockerd.cli.status import blocks
+from blockerd.lists import fetch_record
+from blockerd.lists.added import merged
 from blockerd.lists.snapshot import read_pointer
 from blockerd.lists.watch import notes
 from blockerd.model import TEST_NAME
 from blockerd.process import running_pid
 from blockerd.report import consent
 from blockerd.settings import ConfigError, Scheme, Settings, find, load
-from blockerd.system import drift, probe
+from blockerd.system import byhand, drift, probe, selfprobe
 from blockerd.system.apply import Applier, run
 from blockerd.system.doctor import Facts, Health, examine
 from blockerd.system.look import look
@@ -82,6 +86,7 @@ def gather(config: str | None) -> Facts:
     )
     pointer = read_pointer(settings.state.dir)
     control = ask_control(settings)
+    probed = selfprobe.read()
     now = clock.utc(clock.now())
     return Facts(
         machine=machine,
@@ -97,6 +102,7 @@ def gather(config: str | None) -> Facts:
         running=tuple((name, running_pid(settings, name) > 0) for name in ("dns", "control")),
         generation=pointer.generation if pointer else 0,
         policy_notes=tuple(notes(settings)),
+        list_days=_list_days(settings, clock.now()),
         refresh_hours=settings.lists.refresh_hours,
         journal_trouble=str(control.get("trouble", "")) if running_pid(settings, "control") else "",
         spool_bytes=int(control.get("spool_bytes", 0)),
@@ -109,12 +115,29 @@ def gather(config: str | None) -> Facts:
         findings=findings,
         belt_wanted=Path(RULES).exists(),
         belt_there=_belt(machine),
-        browser_wish=wish,
         python=sys.version_info[:2],
         partners=len(settings.report.partner),
         mail_set=bool(settings.report.smtp.from_),
         leaks_ipv6=installed and any(":" in one and one != "::1" for one in machine.resolvers),
+        probe_seconds=None if probed is None else max(0.0, clock.now() - probed.at / 1e6),
+        by_hand=tuple(byhand.chosen(_home())),
     )
+
+
+def _list_days(settings: Settings, now: float) -> int | None:
+    """How many days ago the oldest fetched list was last known to be current; None where none is fetched."""
+    oldest = min(
+        (fetch_record.load(settings, one.id).good_at for one in merged(settings).lists.source if one.url), default=0.0
+    )
+    return int((now - oldest) // 86400) if oldest else None
+
+
+def _home() -> Path:
+    """The home of the one who asks, behind sudo too."""
+    user = os.environ.get("SUDO_USER", "")
+    with suppress(KeyError):
+        return Path(pwd.getpwnam(user).pw_dir)
+    return Path.home()
 
 
 def _hosts(manifest: Manifest, machine: Machine) -> list[drift.Finding]:

@@ -22,7 +22,7 @@ from blockerd.cli.output import Stop, bold, dump, say, settings_of, warn
 from blockerd.journal import spool
 from blockerd.model import Change
 from blockerd.process import run_folder, spool_folder
-from blockerd.report import consent
+from blockerd.report import consent, texts
 from blockerd.settings import Settings
 from blockerd.system import drift, rescue
 from blockerd.system import plan as planning
@@ -32,11 +32,7 @@ from blockerd.system.manifest import ManifestError
 from blockerd.system.steps import Undo
 from blockerd.system.wish import Way
 
-OFFERS = {
-    "tell": "tell your readers that blockerd was taken off this computer",
-    "neutral": 'tell them "sharing has ended; this says nothing about why"',
-    "nothing": "tell nobody anything",
-}
+OFFERS = ("tell", "neutral", "nothing")
 _HALT = {"tell": "removed", "neutral": "neutral", "nothing": "nothing"}
 
 
@@ -56,7 +52,7 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     into.set_defaults(run=run_install)
     out = commands.add_parser("uninstall", help="out of the system, byte for byte as before", allow_abbrev=False)
     out.add_argument("--dry-run", action="store_true", help="only show what is taken back")
-    out.add_argument("--send", choices=list(OFFERS), help="what your readers are told; asked for where left out")
+    out.add_argument("--send", choices=OFFERS, help="what your readers are told; asked for where left out")
     out.add_argument("--data", choices=["keep", "remove"], help="settings and record; asked for where left out")
     _root(out)
     out.set_defaults(run=run_uninstall)
@@ -100,7 +96,7 @@ def _ready(settings: Settings, args: argparse.Namespace) -> None:
 
 def _install(applier: Applier, made: planning.Plan, settings: Settings, hosts: str, *, live: bool) -> int:
     try:
-        if applier.manifest.undos() and not applier.manifest.finished():
+        if any(not undo.data for undo in applier.manifest.undos()) and not applier.manifest.finished():
             say("An earlier install did not come to its end; it is taken back first.")
             applier.undo(data=False, tell=warn)
         worked = looking.resolves() if live else True
@@ -134,7 +130,9 @@ def run_uninstall(args: argparse.Namespace) -> int:
     if os.geteuid() != 0 and args.root == Path("/"):
         raise Stop("uninstall changes the system: run it as root (sudo blockerd uninstall)")
     settings = _settings(args)
-    send = args.send or _choose("What shall your readers be told?", OFFERS, "neutral")
+    readers = [f"{one.name} <{one.address}>" for one in settings.report.partner] if settings else []
+    question = f"What shall be mailed to {', '.join(readers)}, and nothing else?"
+    send = args.send or (_choose(question, offers(), "neutral") if readers else "nothing")
     keep = {"keep": "keep your settings and your record", "remove": "remove them too"}
     data = args.data or _choose("Your settings and your record?", keep, "keep")
     if settings and args.root == Path("/"):
@@ -225,6 +223,17 @@ def _show(made: planning.Plan, *, as_json: bool) -> None:
         say(f"Note: {note}")
 
 
+def offers() -> dict[str, str]:
+    """What a reader can be told, in the words that are mailed."""
+    words = texts.load()
+    today = clock.utc(clock.now()).date()
+    return {
+        "tell": f'"{words.text("pairing.removed_text", day=words.day(today))}"',
+        "neutral": f'"{words.text("pairing.removed_neutral")}"',
+        "nothing": "no mail to anybody",
+    }
+
+
 def _tell_readers(settings: Settings, send: str) -> str:
     """Asks `control` to send word; whatever comes of it, taking off goes on."""
     partners = [f"{one.name} <{one.address}>" for one in settings.report.partner]
@@ -239,7 +248,7 @@ def _tell_readers(settings: Settings, send: str) -> str:
     except (OSError, ValueError):
         got = {"error": "control does not run"}
     if isinstance(got, dict) and "error" not in got:
-        return str(got.get("said") or OFFERS[send])
+        return str(got.get("said") or send)
     reason = got.get("error") if isinstance(got, dict) else "no answer"
     return f"No word could be sent to {', '.join(partners)} ({reason}); tell them yourself if you wish."
 

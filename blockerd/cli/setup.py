@@ -7,8 +7,10 @@ Refuses to run without a terminal, and never overwrites a configuration.
 import argparse
 import os
 import re
+import shutil
 import socket
 import sys
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,19 +30,28 @@ from blockerd.system.look import look
 from blockerd.system.picture import Machine, loopback
 from blockerd.system.steps import File, Folder, Step
 
-INTRO = """\
-blockerd helps an adult who wants to stop compulsive use of porn, cam and sex-chat sites. It refuses the names of such
-sites on this computer, keeps a record that stays here, and can send a short note each week to a person you choose.
+INTRO = (
+    "blockerd helps an adult who wants to stop compulsive use of porn, cam and sex-chat sites. It refuses the names of "
+    "such sites on this computer, keeps a record that stays here, and can send a short note each week to a person you "
+    "choose.",
+    "",
+    "What it records: names that were refused, and when; how long the filter ran. Never pages, pictures or what you "
+    "type.",
+    "Where: on this computer alone, {state}. Nobody else gets anything unless you and they both agree.",
+    "What it is not: a way to watch anybody else. It has no hidden mode, and `blockerd uninstall` works at any time.",
+    "",
+    "If you are in danger or think of harming yourself, please talk to somebody now: your emergency number, 988 (USA "
+    "and Canada), 116 123 (UK and Ireland), or one near you from findahelpline.com. No list here can block those.",
+)
 
-What it records: names that were refused, and when; how long the filter ran. Never pages, pictures or what you type.
-Where: on this computer alone, {state}. Nobody else gets anything unless you and they both agree.
-What it is not: a way to watch anybody else. It has no hidden mode, and `blockerd uninstall` works at any time.
+PARTNER = (
+    "Somebody you trust (a partner, mentor or therapist) may get a short note each week: how long the filter ran, how "
+    "many requests it refused, never which. They have to agree, you see what they see, and you can end it at any time."
+)
 
-If you are in danger or think of harming yourself: `blockerd report preview` shows numbers to call, and so does every
-note. No list here can block those."""
-
-SCHEME = """\
-Answers for allowed names come from a resolver on the internet, which then sees the names this computer asks for."""
+SCHEME = (
+    "Answers for allowed names come from a resolver on the internet, which then sees the names this computer asks for."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,28 +84,44 @@ def run_setup(args: argparse.Namespace) -> int:
     path = Path(args.config).absolute() if args.config else (SYSTEM_FILE if root else Path.cwd() / "blockerd.toml")
     state = _state_of(path, root)
     say(bold("blockerd: setting up"))
-    say(INTRO.format(state=state))
+    say("")
+    tell(*(text.format(state=state) for text in INTRO))
     words = _agree()
     steps: list[Step] = [
         Folder("settings", str(path.parent), 0o755, data=True),
         Folder("state and record", str(state), 0o700, data=True),
     ]
+    invite = False
     if path.exists():
         say(f"{path} is there already and stays as it is.")
     else:
         machine = look(Path("/"), run, live=False)
-        text = configured(example_text(), _answers(machine, state, system=path == SYSTEM_FILE))
+        answers = _answers(machine, state, system=path == SYSTEM_FILE)
+        invite = _partner()
+        text = configured(example_text(), answers)
         steps.append(File("the configuration", str(path), text.encode(), 0o644, data=True))
     _do(steps, system=path == SYSTEM_FILE)
     consent.give(state, consent.Consent(clock.now_us(), words))
-    say(f"Your consent is kept with its date in {state}; `blockerd consent` shows it and takes it back.")
-    say(f"Next: {'sudo blockerd install' if path == SYSTEM_FILE else 'blockerd run'}")
+    say("")
+    tell(f"Your consent is kept with its date in {state}; `blockerd consent` shows it and takes it back.")
+    say(bold("Next: ") + ("sudo blockerd install" if path == SYSTEM_FILE else "blockerd run"))
+    if invite:
+        say(
+            f"Then {'sudo ' * (path == SYSTEM_FILE)}blockerd partner invite: they agree themselves, or nothing is sent."
+        )
     return 0
+
+
+def tell(*paragraphs: str) -> None:
+    """Prints each as wide as the terminal, 88 columns at most."""
+    width = min(88, shutil.get_terminal_size().columns)
+    for text in paragraphs:
+        say(textwrap.fill(text, width, break_on_hyphens=False, break_long_words=False))
 
 
 def _agree() -> str:
     say("")
-    say("This is for the person at this keyboard alone. To go on, type this sentence (or nothing, to leave):")
+    tell("This is for the person at this keyboard alone. To go on, type this sentence (or nothing, to leave):")
     say(f"  {consent.WORDS}")
     typed = asked_until(lambda text: text)
     if " ".join(typed.lower().rstrip(".").split()) != consent.WORDS.lower():
@@ -106,7 +133,6 @@ def _answers(machine: Machine, state: Path, *, system: bool) -> dict[str, object
     """The settings that the questions give."""
     categories = _categories()
     upstreams = _upstream(machine)
-    say("A partner, mentor or therapist can be invited at any time: blockerd partner invite. Now there is none.")
     port = 53 if system else 5335
     listen = [f"127.0.0.1:{port}", *([f"[::1]:{port}"] if has_ipv6() else [])]
     found: dict[str, object] = {
@@ -118,10 +144,17 @@ def _answers(machine: Machine, state: Path, *, system: bool) -> dict[str, object
     return found
 
 
+def _partner() -> bool:
+    say("")
+    tell(PARTNER)
+    say("Type now or later; nothing for later.")
+    return asked_until(lambda text: {"": "later", "now": "now", "later": "later"}.get(text.lower())) == "now"
+
+
 def _categories() -> list[str]:
     say("")
-    say(f"What shall be refused? Any of: {' '.join(name for name in CATEGORIES if name != 'demo')}")
-    say("Type names with spaces between, or nothing for: adult cam chat")
+    tell(f"What shall be refused? Any of: {' '.join(name for name in CATEGORIES if name != 'demo')}")
+    say("Type words with spaces between, or nothing for: adult cam chat")
 
     def good(text: str) -> str | None:
         names = text.split() or ["adult", "cam", "chat"]
@@ -132,7 +165,7 @@ def _categories() -> list[str]:
 
 def _upstream(machine: Machine) -> tuple[str, ...]:
     say("")
-    say(SCHEME)
+    tell(SCHEME)
     choices = {choice.key: choice for choice in choices_for(machine)}
     for choice in choices.values():
         say(f"  {choice.key}: {choice.text}")

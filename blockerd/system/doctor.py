@@ -5,19 +5,20 @@ gathered by `cli.doctor`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from textwrap import shorten
 
 from blockerd.system.drift import OURS, Answer, Finding, Seen
 from blockerd.system.picture import Machine, loopback
-from blockerd.system.wish import BrowserWish
 
 RELEASED = date(2026, 11, 23)
 """When this version was made; set with each release."""
 
 _OLD_MONTHS = 6
 _LOW_MB = 200
+_SILENT = 300.0
 
 
 class Health(StrEnum):
@@ -68,11 +69,12 @@ class Facts:
     findings: tuple[Finding, ...] = ()
     belt_wanted: bool = False
     belt_there: bool | None = None
-    browser_wish: BrowserWish | None = field(default_factory=BrowserWish)
     python: tuple[int, int] = (3, 11)
     partners: int = 0
     mail_set: bool = False
     leaks_ipv6: bool = False
+    probe_seconds: float | None = None
+    by_hand: tuple[str, ...] = ()
 
 
 Check = Callable[[Facts], Result]
@@ -99,7 +101,7 @@ def _config(facts: Facts) -> Result:
     if facts.config_problems:
         return _bad("config", facts.config_problems[0], "correct it; `blockerd config check` says all of it")
     if facts.config_notes:
-        return _note("config", facts.config_notes[0], "blockerd config check")
+        return _note("config", shorten(facts.config_notes[0], 90, placeholder=" …"), "blockerd config check")
     return _good("config", "the configuration is in order")
 
 
@@ -251,6 +253,23 @@ def _belt(facts: Facts) -> Result:
     return _good("belt", "the packet filter turns other questions to blockerd")
 
 
+def _by_hand(facts: Facts) -> Result:
+    if facts.by_hand and not facts.installed:
+        return _note("doh", f"asks a resolver by HTTPS: {', '.join(facts.by_hand)}", "its settings: DNS over HTTPS off")
+    if facts.by_hand:
+        fix = "its settings: DNS over HTTPS off; the policy of `blockerd install` overrules it at the next start"
+        return _note("doh", f"set by hand to ask a resolver by HTTPS: {', '.join(facts.by_hand)}", fix)
+    return _good("doh", "no browser of yours is set to ask a resolver by HTTPS")
+
+
+def _self_probe(facts: Facts) -> Result:
+    if not facts.installed:
+        return _good("probe", "the self-probe belongs to an install")
+    if facts.probe_seconds is None or facts.probe_seconds > _SILENT:
+        return _bad("probe", "the self-probe does not run", "systemctl restart blockerd-probe")
+    return _good("probe", f"the self-probe looked {facts.probe_seconds:.0f} s ago")
+
+
 def _tunnels(facts: Facts) -> Result:
     up = [link.name for link in facts.machine.links if link.tunnel and link.up]
     if up:
@@ -305,6 +324,6 @@ def _direct(facts: Facts) -> Result:
 
 CHECKS: Sequence[Check] = (
     _config, _config_mode, _installed, _processes, _answers, _direct, _port, _system_path, _resolv_conf, _ipv6, _policy,
-    _list_age, _upstream, _encrypted, _journal, _spool, _state_mode, _disk, _clock, _agreed, _browsers, _belt, _tunnels,
-    _hosts, _proxy_variables, _nscd, _mail, _python, _age,
+    _list_age, _upstream, _encrypted, _journal, _spool, _state_mode, _disk, _clock, _agreed, _browsers, _by_hand, _belt,
+    _self_probe, _tunnels, _hosts, _proxy_variables, _nscd, _mail, _python, _age,
 )  # fmt: skip

@@ -4,7 +4,6 @@ Files are read below `root`, commands go through a runner, so that a tree and ca
 `cli.install`, `system.doctor` and the self-probe.
 """
 
-import json
 import os
 import platform
 import re
@@ -70,31 +69,48 @@ def holders() -> tuple[Holder, ...]:
 
 
 def links(run: Runner, root: Path = Path("/")) -> tuple[NetLink, ...]:
-    """Every interface but the loopback, with what systemd-resolved asks and NetworkManager was offered for it."""
-    code, said = run(("ip", "-j", "-d", "link"))
-    if code:
-        return ()
-    try:
-        got = json.loads(said)
-    except ValueError:
-        return ()
+    """Every interface but the loopback, with what systemd-resolved asks and what its network offered.
+
+    From the kernel's own files: `ip` gives up where it may not drop rights (a sandboxed service).
+    """
     servers, domains = _per_link(run, "dns"), _per_link(run, "domain")
     named = _nmcli(run)
-    return tuple(
-        NetLink(
-            name=str(one.get("ifname", "")),
-            up="UP" in one.get("flags", ()),
-            kind=str(one.get("linkinfo", {}).get("info_kind", "") or _type(one)),
-            resolvers=servers.get(str(one.get("ifname")), ()),
-            offered=named.get(str(one.get("ifname")), ()) or leased(root, str(one.get("ifname")), one.get("ifindex")),
-            domains=domains.get(str(one.get("ifname")), ()),
+    found = []
+    for folder in sorted((root / "sys/class/net").glob("*")):
+        name = folder.name
+        if name == "lo" or not (folder / "ifindex").exists():
+            continue
+        found.append(
+            NetLink(
+                name=name,
+                up=bool(int(_word(folder / "flags") or "0", 16) & _IFF_UP),
+                kind=_kind(folder),
+                resolvers=servers.get(name, ()),
+                offered=named.get(name, ()) or leased(root, name, _word(folder / "ifindex")),
+                domains=domains.get(name, ()),
+            )
         )
-        for one in got
-        if one.get("ifname") != "lo"
-    )
+    return tuple(found)
 
 
-def leased(root: Path, name: str, index: object) -> tuple[str, ...]:
+_IFF_UP = 1
+_TYPES = {"512": "ppp", "65534": "tun"}
+"""ARPHRD_PPP and ARPHRD_NONE of <linux/if_arp.h>."""
+
+
+def _kind(folder: Path) -> str:
+    """What made a link, as far as it says: wireguard, tun, ppp."""
+    told = re.search(r"^DEVTYPE=(\w+)$", (_bytes(folder / "uevent") or b"").decode("ascii", "replace"), re.MULTILINE)
+    if told:
+        return told[1]
+    return "tun" if (folder / "tun_flags").exists() else _TYPES.get(_word(folder / "type"), "")
+
+
+def _word(path: Path) -> str:
+    return (_bytes(path) or b"").decode("ascii", "replace").strip()
+
+
+def leased(root: Path, name: str, index: str) -> tuple[str, ...]:
     """Resolvers that DHCP has named for a link, as systemd-networkd or dhclient keep them."""
     text = (_bytes(root / f"run/systemd/netif/leases/{index}") or b"").decode("ascii", "replace")
     found = [word for line in text.splitlines() if line.startswith("DNS=") for word in line[4:].split()]
@@ -225,10 +241,6 @@ def _nmcli(run: Runner) -> dict[str, tuple[str, ...]]:
         elif value and ".DNS" in key:
             found.setdefault(device, []).append(value.replace("\\:", ":"))
     return {name: tuple(addresses) for name, addresses in found.items()}
-
-
-def _type(one: dict[str, object]) -> str:
-    return {"none": "tun", "ppp": "ppp"}.get(str(one.get("link_type", "")), "")
 
 
 def _bytes(path: Path) -> bytes | None:

@@ -43,6 +43,7 @@ RemoveIPC=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
+SystemCallErrorNumber=EPERM
 UMask=0077
 """
 # ProcSubset=pid would hide the boot id, which the record needs.
@@ -61,15 +62,17 @@ RestartSec=1
 
 
 def account(places: Places, machine: Machine) -> tuple[Step, ...]:
-    """A system user without a shell or a home of its own."""
-    if places.user in machine.users:
-        return ()
-    there = (
-        "useradd", "--system", "--user-group", "--no-create-home", "--home-dir", places.state,
-        "--shell", "/usr/sbin/nologin", places.user,
-    )  # fmt: skip
-    title = f"the service user {places.user}"
-    return (Command(title, there, ("userdel", places.user), _TOUCHED),)
+    """System users without a shell or a home; the probe has one that the packet filter knows nothing of."""
+    return tuple(
+        Command(f"the service user {user}", (*_USERADD, places.state, user), ("userdel", user), _TOUCHED)
+        for user in (places.user, places.probe_user)
+        if user not in machine.users
+    )
+
+
+_USERADD = (
+    *("useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin"), "--home-dir",
+)  # fmt: skip
 
 
 def install(wish: Wish, machine: Machine) -> tuple[Step, ...]:
@@ -193,7 +196,10 @@ def watchdog_unit(wish: Wish, way: Way) -> str:
 
 
 def probe_unit(wish: Wish, machine: Machine) -> str:
-    """A user of its own that exists only while it runs, and that the packet filter makes no exception for."""
+    """A user of its own, for whom the packet filter makes no exception: it sees what any program sees.
+
+    (A DynamicUser= is refused by D-Bus where libnss-systemd is missing, and with it what NetworkManager could tell.)
+    """
     python = PurePosixPath(wish.places.program).with_name("python")
     hosts = digest(machine.file("/etc/hosts") or b"")
     known = tuple(link.name for link in machine.links if link.tunnel)
@@ -201,7 +207,7 @@ def probe_unit(wish: Wish, machine: Machine) -> str:
     return (
         f"{_HEAD}[Unit]\nDescription=blockerd's self-probe: do programs still ask the filter\n"
         f"After={DNS}\n\n[Service]\nExecStart={python} -m blockerd.system.selfprobe {' '.join(words(watched))}\n"
-        "DynamicUser=yes\nType=notify\nNotifyAccess=main\nWatchdogSec=300\nRestart=always\nRestartSec=5\n"
+        f"User={wish.places.probe_user}\nGroup={wish.places.probe_user}\nType=notify\nNotifyAccess=main\nWatchdogSec=300\nRestart=always\nRestartSec=5\n"
         f"RuntimeDirectory=blockerd-probe\nRuntimeDirectoryMode=0755\n{_COMMON}CapabilityBoundingSet=\n"
         "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK\nNice=10\n"
         "\n[Install]\nWantedBy=multi-user.target\n"

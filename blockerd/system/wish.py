@@ -27,6 +27,7 @@ class Places:
     config: str = "/etc/blockerd/blockerd.toml"
     state: str = "/var/lib/blockerd"
     user: str = "blockerd"
+    probe_user: str = "blockerd-probe"
 
     @property
     def owner(self) -> str:

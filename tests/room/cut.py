@@ -1,6 +1,7 @@
 """Inside a room: installs, and ends itself with SIGKILL at moment number N (0: never), or while uninstalling.
 
-Prints how many moments there are. Run by the tests of this folder with the installed program's own Python.
+Counted are the moments that the environment's KILL_AT names; their number is printed. Run by the tests of this
+folder with the installed program's own Python.
 """
 
 import argparse
@@ -15,6 +16,12 @@ from blockerd.system.apply import Applier, Moment, run
 from blockerd.system.look import look
 from blockerd.system.plan import plan
 
+MOMENTS = {
+    "steps": (Moment.DONE, Moment.BACK),
+    "moments": (Moment.KEPT, Moment.HALF, Moment.DONE, Moment.BACK),
+}
+"""After each step; or also when its way back was kept, and when a file's new content lies beside."""
+
 
 def main(words: list[str]) -> None:
     """`install N WAY` or `uninstall N`."""
@@ -22,7 +29,7 @@ def main(words: list[str]) -> None:
 
     def watch(_number: int, moment: Moment) -> None:
         nonlocal seen
-        if words[0] == "install" or moment is Moment.BACK:
+        if moment in MOMENTS[os.environ.get("KILL_AT", "steps")]:
             seen += 1
             if seen == at:
                 os.kill(os.getpid(), signal.SIGKILL)

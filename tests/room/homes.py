@@ -20,6 +20,12 @@ printf '[Match]\\nName=home0\\n[Network]\\nDHCP=yes\\nIPv6AcceptRA=yes\\n' >/etc
 systemctl enable --now systemd-networkd.service 2>/dev/null""",
     "plain": """systemctl mask --now NetworkManager.service systemd-resolved.service 2>/dev/null
 rm -f /etc/resolv.conf; echo nameserver 192.0.2.1 >/etc/resolv.conf""",
+    "manager": """systemctl mask --now systemd-resolved.service 2>/dev/null
+rm -f /etc/resolv.conf /usr/sbin/resolvconf  # the latter is another name of resolvectl
+systemctl restart NetworkManager.service""",
+    "wsl": """systemctl mask --now NetworkManager.service systemd-resolved.service 2>/dev/null
+mkdir -p /mnt/wsl; echo nameserver 192.0.2.1 >/mnt/wsl/resolv.conf; ln -sf /mnt/wsl/resolv.conf /etc/resolv.conf
+printf '[boot]\\nsystemd=true\\n' >/etc/wsl.conf""",
 }
 """What is on the disk of each kind."""
 
@@ -29,19 +35,43 @@ nmcli -t -f NAME con | grep -qx home || nmcli con add type ethernet ifname home0
 nmcli con up home >/dev/null""",
     "server": "networkctl reload; networkctl reconfigure home0",
     "plain": "dhclient -nw home0 2>/dev/null; true",
+    "wsl": """echo 5.15.167.4-microsoft-standard-WSL2 >/tmp/osrelease
+mount --bind /tmp/osrelease /proc/sys/kernel/osrelease
+ip addr add 192.0.2.77/24 dev home0; ip addr add 2001:db8:1::77/64 dev home0 nodad""",
 }
+NETWORK["manager"] = NETWORK["desktop"]
 """How each gets its addresses, at each start."""
 
-WAYS = {"desktop": "auto", "server": "auto", "plain": "auto", "stub-off": "stub_off"}
-"""A plan's name to `--way`; stub-off is a desktop."""
+WAYS = {
+    "desktop": "auto", "server": "auto", "plain": "auto", "stub-off": "stub_off", "manager": "auto", "wsl": "auto",
+}  # fmt: skip
+"""A kind of machine to `--way`; stub-off is a desktop."""
 
-TYPED = ("I am 18 or older and this is my own decision", "", "192.0.2.1")
+KINDS = {
+    "desktop": "systemd-resolved kept, NetworkManager",
+    "server": "systemd-resolved kept, systemd-networkd",
+    "stub-off": "systemd-resolved without its stub, NetworkManager",
+    "manager": "no systemd-resolved, NetworkManager",
+    "plain": "no systemd-resolved, dhclient",
+    "wsl": "WSL 2 (its files and kernel name; the kernel itself is this one)",
+}
+"""What each kind stands for, in the table of docs/install-matrix.md."""
+
+
+def home_of(kind: str) -> str:
+    """The machine of a kind."""
+    return "desktop" if kind == "stub-off" else kind
+
+
+TYPED = ("I am 18 or older and this is my own decision", "", "192.0.2.1", "")
 
 
 def furnish(room: Room, kind: str) -> None:
     """Boots a room, makes it one of this kind, with its network up."""
     room.boot()
     room.sh(DISK[kind])
+    if kind == "manager":
+        room.timeless = frozenset({"/etc/resolv.conf"})  # NetworkManager writes it at each start
     connect(room, kind)
 
 
@@ -63,6 +93,14 @@ def wait(condition: object, what: str, seconds: float = 30.0) -> float:
         assert time.monotonic() - began < seconds, f"no {what} within {seconds} s"
         time.sleep(0.1)
     return time.monotonic() - began
+
+
+def left_behind(room: Room, before: dict[str, str]) -> dict[str, tuple[str, str]]:
+    """What is another than before; NetworkManager may need a moment to write /etc/resolv.conf again."""
+    end = time.monotonic() + 5
+    while (found := room.changed(before)) and time.monotonic() < end:
+        time.sleep(0.2)
+    return found
 
 
 def resolves(room: Room, name: str = "example.com") -> bool:

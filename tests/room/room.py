@@ -78,28 +78,30 @@ def program(suite: str) -> list[Path]:
         done = prepared(layers, made, "bash", "-c", "dpkg -i /var/lib/debs/*.deb")
         assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
         (made / ".made").touch()
-    _current(layers, made)
-    return [made / "upper", *layers]
+    return [_current(suite, layers, made), made / "upper", *layers]
 
 
-def _current(layers: Sequence[Path], made: Path) -> None:
-    """Lays the code as it is now over what was packed, compiled like a package's."""
-    sources = [path for name in ("blockerd", "blocklists") for path in sorted((ROOT / name).rglob("*.*"))]
-    stamp = hashlib.sha256()
-    for path in sources:
-        if path.is_file() and "__pycache__" not in path.parts:
-            stamp.update(f"{path}\n".encode() + path.read_bytes())
-    kept = made / ".code"
-    if kept.exists() and kept.read_text("ascii") == stamp.hexdigest():
-        return
-    site = next((made / "upper/opt/blockerd/lib").glob("python3*")) / "site-packages/blockerd"
-    shutil.rmtree(site)
-    shutil.copytree(ROOT / "blockerd", site, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "blocklists", site / "blocklists")
-    at = "/" + site.relative_to(made / "upper").as_posix()
-    done = prepared(layers, made, "python3", "-m", "compileall", "-q", at)
-    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-1000:]
-    kept.write_text(stamp.hexdigest(), "ascii")
+def _current(suite: str, layers: Sequence[Path], made: Path) -> Path:
+    """A layer with the code as it is now in place of what was packed, compiled like a package's."""
+    stamp = hashlib.sha256(made.name.encode())
+    for name in ("blockerd", "blocklists"):
+        for path in sorted((ROOT / name).rglob("*.*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                stamp.update(f"{path}\n".encode() + path.read_bytes())
+    code = STORE / f"{suite}-code-{stamp.hexdigest()[:12]}"
+    if not (code / ".made").exists():
+        shutil.rmtree(code, ignore_errors=True)
+        packed = next((made / "upper/opt/blockerd/lib").glob("python3*")) / "site-packages/blockerd"
+        at = packed.relative_to(made / "upper")
+        site = code / "upper" / at
+        site.parent.mkdir(parents=True)
+        shutil.copytree(ROOT / "blockerd", site, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / "blocklists", site / "blocklists")
+        os.setxattr(site, "trusted.overlay.opaque", b"y")  # what was packed does not shine through
+        done = prepared([made / "upper", *layers], code, "python3", "-m", "compileall", "-q", f"/{at}")
+        assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-1000:]
+        (code / ".made").touch()
+    return code / "upper"
 
 
 def _package(suite: str, layers: Sequence[Path]) -> Path:
@@ -147,7 +149,12 @@ def prepared(lower: Sequence[Path], into: Path, *words: str, network: bool = Fal
     into.mkdir(parents=True, exist_ok=True)
     space = [word for word in UNSHARE if not (network and word == "--net")]
     command = [*space, "bash", str(BEGIN), str(into), ":".join(map(str, lower)), *words]
-    return subprocess.run(command, capture_output=True, text=True, env=CLEAN, timeout=900, check=False)
+    ways = {name: value for name, value in os.environ.items() if network and name.lower().startswith(_WAYS)}
+    return subprocess.run(command, capture_output=True, text=True, env=CLEAN | ways, timeout=900, check=False)
+
+
+_WAYS = ("pip_index", "pip_extra_index", "pip_trusted", "pip_cert", "http_proxy", "https_proxy", "no_proxy")
+"""How this machine reaches package registries."""
 
 
 class Room:
@@ -157,6 +164,8 @@ class Room:
         self.lower = list(lower)
         self.work = work
         self.leader = 0
+        self.timeless: frozenset[str] = frozenset()
+        """Files that a program of the room writes anew with the same content: their times say nothing."""
         self._outer: subprocess.Popen[bytes] | None = None
 
     def boot(self) -> "Room":
@@ -230,6 +239,8 @@ class Room:
         for path in sorted(now.keys() | before.keys()):
             then = before.get(path) or self._in_lower(path)
             today = now.get(path) or described(self.tree / path.lstrip("/"))
+            if path in self.timeless:
+                then, today = then.rpartition(" ")[0], today.rpartition(" ")[0]
             if then != today:
                 found[path] = (then, today)
         return found

@@ -4,11 +4,13 @@ Each plan, on Debian 12 and 13, killed at each of its moments as well. The long 
 with the suite where rooms were made before. Nothing here reaches this machine's own services or files.
 """
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.conftest import CI
 from tests.room import homes
 from tests.room.room import POSSIBLE, STORE, Room, program, ready
 
@@ -18,7 +20,10 @@ long_run = [
     pytest.mark.soak,
     pytest.mark.needs_kernel("a Debian in namespaces: root, debootstrap, overlayfs", POSSIBLE),
 ]
-short_run = pytest.mark.needs_kernel("a room: made by `make soak` as root", ready("bookworm"))
+short_run = pytest.mark.needs_kernel(
+    "a Debian in namespaces: root, debootstrap, overlayfs; made once by `make soak`, in CI at once",
+    POSSIBLE and (CI or ready("bookworm")),
+)
 PROBE = "from blockerd.system.probe import filtered; print(filtered('{}', 'blocked.example').name)"
 
 Make = Callable[[str, str], Room]
@@ -32,7 +37,7 @@ def make(request: pytest.FixtureRequest) -> Iterator[Make]:
     def made(suite: str, kind: str) -> Room:
         shutil.rmtree(work, ignore_errors=True)
         rooms.append(Room(program(suite), work))
-        homes.furnish(rooms[-1], "desktop" if kind == "stub-off" else kind)
+        homes.furnish(rooms[-1], homes.home_of(kind))
         return rooms[-1]
 
     yield made
@@ -64,7 +69,7 @@ def reaches(room: Room, address: str) -> bool:
 
 def whole_story(room: Room, kind: str) -> None:
     """Set up, installed, restarted, taken off."""
-    home = "desktop" if kind == "stub-off" else kind
+    home = homes.home_of(kind)
     before = room.snapshot()
     homes.set_up(room)
     install(room, kind)
@@ -78,9 +83,10 @@ def whole_story(room: Room, kind: str) -> None:
     assert "Everything is as it was." in said
     assert homes.resolves(room)
     assert homes.resolves(room, "blocked.example"), "the router knows every name"
-    assert room.changed(before) == {}
+    assert homes.left_behind(room, before) == {}
 
 
+@pytest.mark.once
 @short_run
 def test_a_desktop_is_filtered_over_a_restart_and_left_as_it_was(make: Make):
     whole_story(make("bookworm", "desktop"), "desktop")
@@ -198,3 +204,73 @@ class TestTrouble:
         assert homes.resolves(room, "blocked.example")
         room.run("blockerd", "uninstall", "--send", "nothing", "--data", "remove")
         assert homes.resolves(room)
+
+    def test_a_vpn_gets_its_own_names_and_the_filter_comes_first(self, suite: str, make: Make):
+        room = make(suite, "desktop")
+        homes.set_up(room)
+        install(room, "desktop")
+        room.sh(VPN)
+        homes.wait(lambda: "198.51.100.80" in room.try_run("getent", "ahosts", "x.corp.example").stdout, "VPN name", 40)
+        assert not homes.resolves(room, "blocked.example"), "the VPN's resolver knows every name"
+        assert "198.51.100.80" not in room.try_run("getent", "ahosts", "elsewhere.example").stdout
+        homes.wait(lambda: ("resolver-path", "vpn-wg0") in recorded(room), "the VPN on record", 90)
+        room.sh("ip link del wg0")
+        homes.wait(lambda: recorded(room).count(("resolver-path", "vpn-wg0")) == 2, "its end on record", 90)
+
+    def test_a_way_past_the_filter_is_on_record_within_five_minutes(self, suite: str, make: Make):
+        room = make(suite, "desktop")
+        homes.set_up(room)
+        install(room, "desktop")
+        room.sh("systemctl stop blockerd-watchdog; rm /etc/systemd/resolved.conf.d/50-blockerd.conf; "
+                "systemctl restart systemd-resolved; resolvectl dns home0 192.0.2.1; resolvectl domain home0 '~.'; "
+                "echo 192.0.2.5 site.test >>/etc/hosts; nft delete table inet blockerd")  # fmt: skip
+        wanted = {("resolver-path", "elsewhere"), ("resolver-path", "belt-53"), ("bypass-sign", "hosts")}
+        took = homes.wait(lambda: wanted <= set(recorded(room)), "the findings on record", 300)
+        assert took <= 300
+        assert room.try_run("blockerd", "doctor").returncode == 1
+
+    def test_a_new_version_goes_on_with_record_and_settings(self, suite: str, make: Make):
+        room = make(suite, "desktop")
+        homes.set_up(room)
+        install(room, "desktop")
+        assert not homes.resolves(room, "blocked.example")
+        homes.wait(lambda: "blocked.example" in room.run("blockerd", "log", "--json"), "the attempt", 10)
+        before = room.sh("sha256sum /etc/blockerd/blockerd.toml; cat /var/lib/blockerd/consent.json")
+        room.sh(NEWER)
+        homes.wait(lambda: room.try_run("blockerd", "status").returncode == 0, "status", 20)
+        assert room.sh("dpkg-query -W -f '${Version}' blockerd").startswith("99:")
+        assert room.sh("sha256sum /etc/blockerd/blockerd.toml; cat /var/lib/blockerd/consent.json") == before
+        filters(room)
+        assert "blocked.example" in room.run("blockerd", "log", "--json"), "what was recorded before is still there"
+        assert [kind for kind, _ in recorded(room)].count("start") >= 4, "both processes began twice, in one log"
+        assert room.run("blockerd", "uninstall", "--send", "nothing", "--data", "remove")
+
+
+VPN = """ip link add wg0 type dummy; ip addr add 198.51.100.1/24 dev wg0; ip addr add 198.51.100.7/24 dev wg0
+ip link set wg0 up
+cat >/tmp/vpn.conf <<CONF
+listen-address=198.51.100.7
+bind-interfaces
+no-resolv
+no-hosts
+address=/#/198.51.100.80
+pid-file=/tmp/vpn.pid
+user=root
+CONF
+dnsmasq --conf-file=/tmp/vpn.conf
+resolvectl dns wg0 198.51.100.7; resolvectl domain wg0 corp.example '~.'"""
+"""A link as a VPN program makes it: a resolver that knows every name, for its own domain and for all others."""
+
+NEWER = """cd /tmp; dpkg-deb -R /var/lib/debs/*.deb newer
+sed -i 's/^Version: /Version: 99:/' newer/DEBIAN/control
+dpkg-deb -Zgzip -z1 --build newer newer.deb >/dev/null; dpkg -i newer.deb >/dev/null"""
+
+_EVENTS = (
+    "import json, sqlite3; c = sqlite3.connect('file:/var/lib/blockerd/journal.sqlite?mode=ro', uri=True); "
+    "print(json.dumps([[k, json.loads(p).get('what', '')] for k, p in c.execute('SELECT kind, payload FROM events')]))"
+)
+
+
+def recorded(room: Room) -> list[tuple[str, str]]:
+    """(kind, what) of each event in the log, in order."""
+    return [(kind, what) for kind, what in json.loads(room.run("python3", "-c", _EVENTS))]

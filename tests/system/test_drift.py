@@ -14,6 +14,7 @@ from blockerd.system.look import look
 from blockerd.system.picture import Browser, Machine, NetLink, Vendor
 from blockerd.system.selfprobe import Sight
 from blockerd.system.wish import BrowserWish
+from tests.system.machines import put
 
 OURS = drift.OURS[0]
 GOOD = Seen(system=(OURS, OURS), direct=Answer.FILTERED, stub=Answer.FILTERED, network=Answer.FILTERED, doh=False)
@@ -68,9 +69,9 @@ def test_a_proxy_and_an_edited_hosts_file_are_found(tmp_path: Path):
 
 
 def test_resolvers_that_dhcp_has_named_are_known(tmp_path: Path):
-    links = json.dumps(
-        [{"ifname": "eth0", "ifindex": 2, "flags": ["UP"]}, {"ifname": "eth1", "ifindex": 3, "flags": []}]
-    )
+    for name, index, flags in (("eth0", "2", "0x1003"), ("eth1", "3", "0x1002"), ("lo", "1", "0x9")):
+        put(tmp_path, f"/sys/class/net/{name}/ifindex", index.encode())
+        put(tmp_path, f"/sys/class/net/{name}/flags", flags.encode())
     leases = tmp_path / "run/systemd/netif/leases"
     leases.mkdir(parents=True)
     (leases / "2").write_text("ADDRESS=192.0.2.50\nDNS=192.0.2.1 192.0.2.2\n")
@@ -79,9 +80,29 @@ def test_resolvers_that_dhcp_has_named_are_known(tmp_path: Path):
     old, new = "198.51.100.1", "198.51.100.9"
     lease = 'lease {{\n  interface "eth1";\n  option domain-name-servers {};\n}}\n'
     dhclient.write_text(lease.format(old) + lease.format(new))
-    machine = look(tmp_path, lambda words: (0, links) if words[0] == "ip" else (1, ""), live=False)
+    machine = look(tmp_path, lambda _: (1, ""), live=False)
     assert [link.offered for link in machine.links] == [("192.0.2.1", "192.0.2.2"), (new,)]
     assert selfprobe.offers(machine) == ("192.0.2.1", "192.0.2.2"), "a link that is down offers nothing"
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "content", "tunnel"),
+    [
+        ("home", "uevent", "DEVTYPE=wireguard\nINTERFACE=home\n", True),
+        ("vpn", "tun_flags", "0x1002", True),
+        ("dsl", "type", "512", True),
+        ("eth0", "type", "1", False),
+        ("wlan0", "uevent", "DEVTYPE=wlan\n", False),
+        ("wg7", "type", "1", True),
+    ],
+)
+def test_a_vpn_is_known_by_what_the_kernel_says_of_its_link(
+    name: str, file: str, content: str, tunnel: bool, tmp_path: Path
+):
+    put(tmp_path, f"/sys/class/net/{name}/ifindex", b"4")
+    put(tmp_path, f"/sys/class/net/{name}/{file}", content.encode())
+    (link,) = look(tmp_path, lambda _: (1, ""), live=False).links
+    assert link.tunnel is tunnel
 
 
 def test_begin_and_end_of_a_way_are_told_once_each_and_a_sign_once():
