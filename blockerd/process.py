@@ -5,15 +5,17 @@ it dies, the kernel closes the pipe and the child ends. A second pipe carries a 
 """
 
 import asyncio
-import fcntl
 import os
-import resource
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from blockerd.settings import Settings
+
+with suppress(ImportError):  # Windows has neither; there a command may look at things, but no process runs
+    import fcntl
+    import resource
 
 ENV_LIFE, ENV_WORDS, ENV_ENDED = "BLOCKERD_LIFELINE", "BLOCKERD_WORDS", "BLOCKERD_ENDED"
 

@@ -24,10 +24,9 @@ from blockerd.model import Change
 from blockerd.process import run_folder, spool_folder
 from blockerd.report import consent, texts
 from blockerd.settings import Settings
-from blockerd.system import drift, rescue
+from blockerd.system import choose, drift, rescue
 from blockerd.system import plan as planning
 from blockerd.system.apply import Applier, ApplyError, no_commands, run
-from blockerd.system.look import look
 from blockerd.system.manifest import ManifestError
 from blockerd.system.steps import Undo
 from blockerd.system.wish import Way
@@ -69,19 +68,27 @@ def run_install(args: argparse.Namespace) -> int:
     """Exit 0 installed (or shown), 1 taken back, 2 it cannot be begun."""
     settings = settings_of(args)
     applier = _applier(args.root)
-    machine = look(args.root, run, live=args.root == Path("/"))
-    wish = looking.wish_of(settings, args, machine)
-    try:
-        made = planning.plan(machine, wish)
-    except planning.PlanError as error:
-        raise Stop(str(error), 1) from None
+    made, hosts = _planned(settings, args)
     _show(made, as_json=args.json)
     if args.dry_run:
         return 0
+    if why := choose.not_yet(made):
+        raise Stop(why, 1)
     _ready(settings, args)
     if not args.yes and not _yes("Go on?"):
         return 1
-    return _install(applier, made, settings, drift.hosts_digest(machine), live=args.root == Path("/"))
+    return _install(applier, made, settings, hosts, lambda: _planned(settings, args)[0], live=args.root == Path("/"))
+
+
+def _planned(settings: Settings, args: argparse.Namespace) -> tuple[planning.Plan, str]:
+    """The plan for the machine as it is now, and what its hosts file is remembered by."""
+    try:
+        machine = choose.look(args.root, run, str(settings.state.dir), live=args.root == Path("/"))
+        return choose.plan(machine, choose.fitted(machine, looking.wish_of(settings, args, machine))), (
+            drift.hosts_digest(machine)
+        )
+    except planning.PlanError as error:
+        raise Stop(str(error), 1) from None
 
 
 def _ready(settings: Settings, args: argparse.Namespace) -> None:
@@ -94,11 +101,17 @@ def _ready(settings: Settings, args: argparse.Namespace) -> None:
         raise Stop("the person this is for has not agreed yet; run: blockerd setup", 1)
 
 
-def _install(applier: Applier, made: planning.Plan, settings: Settings, hosts: str, *, live: bool) -> int:
+def _install(
+    applier: Applier, made: planning.Plan, settings: Settings, hosts: str, again: Callable[[], planning.Plan], *,
+    live: bool,
+) -> int:  # fmt: skip
     try:
         if any(not undo.data for undo in applier.manifest.undos()) and not applier.manifest.finished():
             say("An earlier install did not come to its end; it is taken back first.")
             applier.undo(data=False, tell=warn)
+            made = again()
+        elif choose.reads_tools(made) and again() != made:
+            raise Stop("this machine has changed since the look, nothing was changed; start again", 1)
         worked = looking.resolves() if live else True
         applier.apply(made.steps)
         applier.manifest.note("worked", worked)
@@ -210,12 +223,12 @@ def _settings(args: argparse.Namespace) -> Settings | None:
 
 
 def _show(made: planning.Plan, *, as_json: bool) -> None:
-    rows = planning.shown(made)
+    rows = choose.shown(made)
     if as_json:
         steps = [{"does": does, "back": back} for does, back in rows]
         dump({"way": made.way.name.lower(), "steps": steps, "notes": list(made.notes)})
         return
-    say(f"The way: {made.way}.")
+    say(choose.heading(made))
     for number, (does, back) in enumerate(rows, 1):
         say(f"{number:3}  {does}")
         say(f"     back: {back}")

@@ -3,7 +3,7 @@
 The rest stays: services, record, locks, browser policies. Called by `cli.install`.
 """
 
-from blockerd.system import dhclient, nftables, resolved, units
+from blockerd.system import dhclient, macos, nftables, resolved, units
 from blockerd.system import networkmanager as manager
 from blockerd.system.resolvconf import PATH
 from blockerd.system.steps import Undo
@@ -15,8 +15,15 @@ _PATHS = {resolved.DROP_IN, PATH, manager.CONF, dhclient.HOOK, dhclient.DHCPCD, 
 _WORDS = {"systemd-resolved.service", "NetworkManager.service", "networkctl", nftables.UNIT, units.WATCHDOG}
 
 
+_PATHS |= {macos.daemon_path(label) for label in (macos.NETWORK, macos.BELT)}
+_WORDS |= {f"system/{label}" for label in (macos.NETWORK, macos.BELT)} | {
+    "networksetup", "dscacheutil", "mDNSResponder", "pfctl", "belt-down", "ipconfig.exe",
+}  # fmt: skip
+_CMDLETS = ("DnsClientNrptRule", "DnsClientServerAddress", "NetFirewallRule")
+
+
 def is_network(undo: Undo) -> bool:
     """True for a change that decides whom programs ask."""
     if undo.kind == "command":
-        return bool(_WORDS & set(undo.command))
+        return bool(_WORDS & set(undo.command)) or any(name in word for word in undo.command for name in _CMDLETS)
     return undo.path in _PATHS or undo.path.startswith("/etc/systemd/network/")

@@ -17,6 +17,7 @@ class Way(StrEnum):
     PLAIN = "/etc/resolv.conf names blockerd"
     MACOS = "every network service names blockerd"
     WINDOWS = "one NRPT rule leads everything to blockerd"
+    ADAPTERS = "every network adapter names blockerd"
 
 
 @dataclass(frozen=True, slots=True)
