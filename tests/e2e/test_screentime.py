@@ -329,6 +329,32 @@ def test_the_export_has_the_form_of_activitywatch(install: Install, session: tup
 
 
 @pytest.mark.soak
+def test_a_switch_is_on_record_within_a_tenth_of_a_second(install: Install, session: tuple[Desktop, Service]):
+    """A hundred switches, from the request to the window manager to the beginning of the record."""
+    screen, _ = session
+    install.run()
+    windows = [(app, screen.window(app)) for app in ("editor", "browser")]
+    agent = _agent(install)
+    switched = []
+    for turn in range(100):
+        app, window = windows[turn % 2]
+        switched.append((app, clock.now_us()))
+        screen.activate(window)
+        time.sleep(0.3)
+    _ended(agent)
+    wait_until(lambda: len(_in_front(install)) >= 100, 20, install.said)
+    seen = _in_front(install)
+    late = sorted(min(one.start - at for one in seen if one.value == app and one.start >= at) for app, at in switched)
+    sys.stderr.write(f"\nms from a switch to its record: median {late[50] / 1000:.0f}, most {late[-1] / 1000:.0f}\n")
+    assert late[-1] <= SECOND / 10
+
+
+def _in_front(install: Install) -> list[Record]:
+    with View(install.var / "journal.sqlite", install.var / "spool") as record:
+        return [one.record for one in store.records(record.query, 0, 1 << 62) if one.record.stream == Stream.APP]
+
+
+@pytest.mark.soak
 def test_the_agent_takes_little(install: Install, session: tuple[Desktop, Service]):
     """Two thousandths of a core and 40 MB: six minutes of work at two windows, then six of nobody there."""
     install.run()

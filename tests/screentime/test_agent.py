@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("xcffib", reason="xcffib is missing: install blockerd[agent]")
 
+from blockerd import clock
 from blockerd.screentime import store
 from blockerd.screentime.agent import Agent, Setup, folder, open_buffer, session_key
 from blockerd.screentime.buffer import Buffer, InUse
@@ -183,6 +184,30 @@ def test_a_page_is_not_told_while_it_would_disturb_and_a_warning_waits(screen: D
     assert shown.texts == [near.text]
     agent.show(Notice(3, 0, "listed.test", "adult"))
     assert shown.texts == [near.text, TEXT]
+    buffer.close()
+    x11.close()
+    screen.close(window)
+
+
+def test_absence_begins_at_the_last_key_that_was_really_pressed(screen: Desktop, tmp_path: Path):
+    """The X server's own counter, and the clock on the wall."""
+    window = screen.window("editor")
+    x11 = X11Probe(titles=False, display=screen.name)
+    buffer = Buffer(tmp_path / "a", lambda: "me")
+    agent = Agent(Setup("x11", tmp_path / "none.sock", timeout=2 * SECOND), x11, Script(), buffer)
+    agent.look()
+    screen.press()
+    pressed = clock.now_us()
+
+    def away() -> int:
+        """Where an absence begins, once it is certain."""
+        agent.look()
+        agent.close_records()
+        told = [got for got in buffer.pending(1000, 1 << 20) if got["value"] == "afk"]
+        return int(told[0]["start"]) if told else 0
+
+    wait_until(away, 6)
+    assert abs(away() - pressed) <= SECOND
     buffer.close()
     x11.close()
     screen.close(window)
