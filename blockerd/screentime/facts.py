@@ -96,6 +96,6 @@ def day_minutes(use: Usage, start: int, end: int, late: Sequence[Window], zone: 
     """
     if not clip(use.known, start, end):
         return None
-    active = clip(use.active, start, end)
-    whole = sum(beat.length for beat in union(active))
+    active = union(clip(use.active, start, end))  # a clock that was set back lays hours over one another
+    whole = sum(beat.length for beat in active)
     return whole // budgets.MINUTE, budgets.late(active, late, zone) // budgets.MINUTE
