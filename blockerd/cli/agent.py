@@ -31,12 +31,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(settings: Settings, socket: Path | None) -> int:
-    from blockerd.screentime.agent import Setup, folder, main, open_buffer, session_key
-    from blockerd.screentime.buffer import InUse
-    from blockerd.screentime.probe import ProbeError, choose, open_probe
-    from blockerd.screentime.titles import Rules
+    from blockerd.screentime.probe import choose
 
     choice = choose(os.environ, sys.platform)
+    if choice.name in ("windows", "macos"):
+        raise Stop(f"the agent does not run on {choice.why} yet; `blockerd agent --check` tries its probe", 1)
+    from blockerd.screentime.agent import Setup, folder, main, open_buffer, session_key
+    from blockerd.screentime.buffer import InUse
+    from blockerd.screentime.probe import ProbeError, open_probe
+    from blockerd.screentime.titles import Rules
+
     if choice.name == "unknown":
         warn(f"screen time is unknown here: {choice.why}")
     base = folder(settings.state.dir, os.environ)

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
             if args.export:
                 return _export(record, args, period.start, period.end)
             seen = _seen(record, period, zone, now, args.user)
-            wanted = own.baseline if len(period.days) > 1 else ""
+            wanted = own.baseline if len(period.days) > 1 and own.baseline != period.label else ""
             beside = _of_week(record, wanted, zone, now, args.user) if wanted else None
     except JournalError as error:
         raise Stop(str(error), 1) from None
@@ -196,8 +196,9 @@ def _budgets(texts: list[str]) -> list[Budget]:
 
 
 def _standings(seen: Seen, limits: list[Budget]) -> list[budgets.Standing]:
-    """How budgets stand: those of a day in the view of a day, those of a week in each."""
-    told = [one for one in limits if one.per == Per.WEEK or len(seen.days) == 1]
+    """How budgets stand: those of a day in the view of a day, those of a week in each; none of what is unknown."""
+    day = seen.days[-1] if len(seen.days) == 1 else None
+    told = [one for one in limits if (seen.week.known if one.per == Per.WEEK else day and day.known)]
     return budgets.standings(told, seen.days[-1].by_name, seen.week.by_name)
 
 
@@ -212,15 +213,15 @@ def _screen(what: str, seen: Seen, own: Measures, against: budgets.Against | Non
         lines = time_text.days(seen.days)
     else:
         lines = [*time_text.hours_of_day(asked, zone), *time_text.apps(asked)]
-    lines += time_text.own_hours(asked, own.late, own.long, zone)
+    more = time_text.own_hours(asked, own.late, own.long, zone)
     if len(seen.days) > 1:
-        lines += time_text.over_days(seen.days, own.budgets)
-    lines += [time_text.budget(one) for one in _standings(seen, own.budgets)]
+        more += time_text.over_days(seen.days, own.budgets)
+    more += [time_text.budget(one) for one in _standings(seen, own.budgets)]
     if against:
-        lines.append(time_text.beside(against))
+        more.append(time_text.beside(against))
     if marks:
-        lines.append(budgets.mark_text(asked.listed))
-    for line in lines:
+        more.append(budgets.mark_text(asked.listed))
+    for line in (*lines, *([""] if lines and more else []), *more):
         say(line)
 
 

@@ -15,8 +15,8 @@ WIDTH = 32
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 APPS_SHOWN = 15
-_STEP = 5
-"""Minutes: estimates are told in such steps; more would be invented."""
+_STEP = 5 * budgets.MINUTE
+"""Microseconds: estimates are told in such steps; more would be invented."""
 
 
 def hours(length: int) -> str:
@@ -44,7 +44,9 @@ def span_text(start: int, end: int, zone: tzinfo) -> str:
 
 
 def heading(of: Facts) -> str:
-    """The three sums of a period."""
+    """The three sums of a period; what is wholly unknown has no others."""
+    if not of.known:
+        return f"{of.label}: {hours(of.unknown)} unknown"
     return f"{of.label}: {hours(of.active)} at the machine, {hours(of.away)} away, {hours(of.unknown)} unknown"
 
 
@@ -52,16 +54,22 @@ def days(of: Sequence[Facts]) -> list[str]:
     """A bar for each day, and what is unknown of it."""
     most = max(day.active for day in of)
     begun = [day for day in of if day.until > day.start]
-    rows = [(_weekday(day), hours(day.active), bar(day.active, most), _hole(day)) for day in begun]
+    rows = [
+        (_weekday(day), hours(day.active) if day.known else "unknown", bar(day.active, most), _hole(day))
+        for day in begun
+    ]
     return columns(rows, right=frozenset({1}))
 
 
 def hours_of_day(of: Facts, zone: tzinfo) -> list[str]:
-    """A bar for each hour from the first to the last with activity."""
-    by_hour = budgets.busiest(of.use.active, zone)
-    begun = [hour for hour in range(24) if by_hour[hour]]
-    shown = range(min(begun, default=0), max(begun, default=-1) + 1)
-    rows = [(f"{hour:02d}:00", hours(by_hour[hour]), bar(by_hour[hour], max(by_hour))) for hour in shown]
+    """A bar for each hour from the first to the last with activity; one without is told to be away or unknown."""
+    active, known = budgets.busiest(of.use.active, zone), budgets.busiest(of.use.known, zone)
+    begun = [hour for hour in range(24) if active[hour]]
+    rows = [
+        (f"{hour:02d}:00", hours(active[hour]) if active[hour] else "away" if known[hour] else "unknown",
+         bar(active[hour], max(active)))
+        for hour in range(min(begun, default=0), max(begun, default=-1) + 1)
+    ]  # fmt: skip
     return [*columns(rows, right=frozenset({1})), *([""] if rows else [])]
 
 
@@ -79,15 +87,15 @@ def sites(of: Facts) -> list[str]:
     """A row for each category and method; what rests on questions alone has neither minutes nor a bar."""
     if not of.sites:
         return ["No time at listed sites is known."]
-    most = max(row.length for row in of.sites)
+    most = max(_step(row.length) for row in of.sites)
     rows = [
-        (row.category, _about(row.length) if row.certain else "not certain", bar(row.length, most * row.certain),
+        (row.category, *((_about(row.length), bar(_step(row.length), most)) if row.certain else ("not certain", "")),
          f"by {row.method}")
         for row in of.sites
     ]  # fmt: skip
     return [
         *columns(rows, right=frozenset({1})),
-        "These are estimates in steps of five minutes; questions to the name server alone say little about time.",
+        "Estimates, in steps of five minutes. Questions alone (DNS) say little about time.",
     ]
 
 
@@ -106,14 +114,14 @@ def budget(of: budgets.Standing) -> str:
     limit = of.budget
     rest = f"{hours(of.left)} left" if of.left >= 0 else f"{hours(-of.left)} more"
     used, most = hours(of.used), hours(limit.minutes * budgets.MINUTE)
-    return f"{limit.of}: {used} of {most} this {limit.per}; {of.state}, {rest}."
+    return f"{limit.of}: {used} of {most} a {limit.per}; {of.state}, {rest}."
 
 
 def over_days(of: Sequence[Facts], limits: Sequence[Budget]) -> list[str]:
-    """On how many of the days each daily budget was used up."""
+    """On how many of the days about which something is known each daily budget was used up."""
     found = []
     for limit in limits:
-        if limit.per == Per.DAY:
+        if limit.per == Per.DAY and any(day.known for day in of):
             over = sum(day.by_name[limit.of] > limit.minutes * budgets.MINUTE for day in of)
             told = f"{over} day{'' if over == 1 else 's'}" if over else "no day"
             found.append(f"{limit.of}: more than {hours(limit.minutes * budgets.MINUTE)} on {told}.")
@@ -129,8 +137,12 @@ def beside(pair: budgets.Against) -> str:
 
 
 def _about(length: int) -> str:
-    minutes = round(length / (_STEP * budgets.MINUTE)) * _STEP
-    return f"about {hours(minutes * budgets.MINUTE)}" if minutes else f"under {_STEP} min"
+    return f"about {hours(_step(length))}" if length >= _STEP / 2 else f"under {hours(_STEP)}"
+
+
+def _step(length: int) -> int:
+    """`length` in whole steps, at least one."""
+    return max(1, round(length / _STEP)) * _STEP
 
 
 def _weekday(day: Facts) -> str:

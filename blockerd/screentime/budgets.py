@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
+from typing import Any
 
 from blockerd.policy.schedule import Window
 from blockerd.screentime.heartbeat import SECOND, Beat, union
@@ -66,7 +67,7 @@ def standings(budgets: Sequence[Budget], day: Mapping[str, int], week: Mapping[s
     return [Standing(budget, (day if budget.per == Per.DAY else week).get(budget.of, 0)) for budget in budgets]
 
 
-def late(active: Sequence[Beat[str]], windows: Sequence[Window], zone: tzinfo) -> int:
+def late(active: Sequence[Beat[Any]], windows: Sequence[Window], zone: tzinfo) -> int:
     """Microseconds of activity inside the user's own late hours."""
     total = 0
     for beat in active:
@@ -141,7 +142,7 @@ def _inside(minute: int, window: Window) -> bool:
     return minute >= window.start or minute < window.end
 
 
-def busiest(active: Sequence[Beat[str]], zone: tzinfo) -> list[int]:
+def busiest(active: Sequence[Beat[Any]], zone: tzinfo) -> list[int]:
     """Microseconds of activity by hour of the day (24 of them)."""
     found = [0] * 24
     for hour, length in by_hour(active, zone).items():

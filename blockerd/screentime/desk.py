@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from blockerd import clock
+from blockerd.model import CATEGORIES
 from blockerd.report.period import midnight, week_of
 from blockerd.screentime import budgets, store
 from blockerd.screentime.facts import Request, facts
@@ -94,7 +95,8 @@ class Desk:
         week, day = week_of(now, zone), hour_of(now, zone).day
         weekly = any(budget.per == Per.WEEK for budget in settings.budget)
         since = week.start if weekly else midnight(day, zone)
-        requests = [Request(int(a), int(b), str(c), bool(d)) for a, b, c, d in execute(_REQUESTS, (since,))]
+        asked = execute(_REQUESTS, (since,)) if any(budget.of in CATEGORIES for budget in settings.budget) else ()
+        requests = [Request(int(a), int(b), str(c), bool(d)) for a, b, c, d in asked]
         owners = {agent: uid for agent, (uid, _) in store.agents(execute).items()}
         records = list(store.records(execute, since, now))
         for uid in {owners[known.agent] for known in records}:

@@ -7,7 +7,10 @@ budgets, by `desk`.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 
+from blockerd.policy.schedule import Window
+from blockerd.screentime import budgets
 from blockerd.screentime.heartbeat import Beat, union
 from blockerd.screentime.sites import Estimate, estimates
 from blockerd.screentime.sums import by_data, clip
@@ -84,3 +87,15 @@ def facts(label: str, start: int, end: int, now: int, use: Usage, requests: Sequ
     browsing = union(beat for beat in cut.active if is_browser(beat.data))
     rows = estimates(questions, flows, browsing, cut.known)
     return Facts(label, start, end, max(start, min(now, end)), cut, rows)
+
+
+def day_minutes(use: Usage, start: int, end: int, late: Sequence[Window], zone: tzinfo) -> tuple[int, int] | None:
+    """Whole minutes at the machine in [start, end), and those of them in the `late` hours: what a daily summary tells.
+
+    None where nothing was measured, which is not the same as none.
+    """
+    if not clip(use.known, start, end):
+        return None
+    active = union(clip(use.active, start, end))  # a clock that was set back lays hours over one another
+    whole = sum(beat.length for beat in active)
+    return whole // budgets.MINUTE, budgets.late(active, late, zone) // budgets.MINUTE

@@ -98,8 +98,8 @@ class Notices:
         return self._keep(Notice(self.last + 1, now, budget, period, sort, said), uid)
 
     def after(self, number: int, uid: int) -> list[Notice]:
-        """The kept notices above `number` that are for `uid`, or for whoever is at the screen."""
-        return [notice for notice, of in self._kept if notice.number > number and of in (None, uid)]
+        """The kept notices above `number` for `uid`, or for whoever is at the screen; another thread may add some."""
+        return [notice for notice, of in tuple(self._kept) if notice.number > number and of in (None, uid)]
 
     def _keep(self, notice: Notice, uid: int | None) -> Notice:
         self.last = notice.number

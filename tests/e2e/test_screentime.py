@@ -3,28 +3,45 @@
 Real time, so it is short: presence needs no waiting, since a pause under three minutes is activity.
 """
 
+import asyncio
 import json
 import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psutil
 import pytest
 
 pytest.importorskip("xcffib", reason="xcffib is missing: install blockerd[agent]")
 
-from blockerd.screentime.notice import TEXT
+from blockerd import clock
+from blockerd.journal.read import View
+from blockerd.policy.schedule import parse_window
+from blockerd.report.daily import DayFacts, payload, told
+from blockerd.report.period import Period, before, week_of
+from blockerd.screentime import store
+from blockerd.screentime.facts import day_minutes
+from blockerd.screentime.heartbeat import SECOND
+from blockerd.screentime.intake import event_of
+from blockerd.screentime.notice import TEXT, TEXTS, Sort
+from blockerd.screentime.track import Record, Stream
+from blockerd.screentime.usage import usage
+from blockerd.settings import Role
 from tests.e2e.install import Install, kill, wait_until
 from tests.e2e.stub import Stub
 from tests.fakes.dbus import Service, private_bus
 from tests.fakes.desktop import NEEDS, Desktop, desktop
+from tests.fakes.hour import Hour, Script, steps
 
 pytestmark = [*NEEDS, pytest.mark.needs_tool("dbus-daemon", "dbus")]
 
+BERLIN = ZoneInfo("Europe/Berlin")
 NOTIFICATIONS = "/org/freedesktop/Notifications"
 
 
@@ -96,6 +113,78 @@ def test_what_was_in_front_is_what_time_shows_though_both_sides_were_killed(
     assert daemon.poll() is None
 
 
+def test_sixty_scripted_minutes_reach_time_and_the_weekly_facts(
+    install: Install, session: tuple[Desktop, Service], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """From a desktop by agent, socket, spool and journal to `blockerd time` and to what a weekly note is told.
+
+    Clock and idle counter are scripted. Every quarter of an hour records are handed over; `control` is killed just
+    after it has taken some, and the agent at any time.
+    """
+    monkeypatch.setattr("blockerd.screentime.agent.STORED_WITHIN", 0.7)
+    install.run()
+    period = before(week_of(clock.now_us(), BERLIN), BERLIN)
+    noon = period.days[2].start + 12 * 3600 * SECOND  # a Wednesday: steps of the clock stay inside the week
+    turns = iter(range(10_000))
+
+    def trouble(hour: Hour, _second: int) -> None:
+        turn = next(turns)
+        if turn % 97 == 96:
+            hour.killed()
+        if turn % 900 == 899:
+            with suppress(TimeoutError, OSError):
+                asyncio.run(_hand_over(hour, install, killed=turn == 1799))
+
+    hour = Hour(session[0], tmp_path / "a", trouble, Script(noon), install.var / "run" / "control.sock")
+    for what, length in steps(7):
+        hour.play(what, length)
+    hour.agent.close_records()
+    wait_until(lambda: _handed_over(hour, install), 20, install.said)
+    got = _time(install, "app", "--week", period.label)
+    totals = {row["app"]: row["seconds"] for row in got["apps"]}
+    for app in {*totals, *hour.truth}:
+        assert abs(totals.get(app, 0) - hour.truth[app]) <= 1, (app, totals, hour.truth)
+    assert sum(day["active_seconds"] for day in got["days"]) == pytest.approx(sum(hour.truth.values()), abs=2)
+    with View(install.var / "journal.sqlite", install.var / "spool") as record:
+        rows = record.query("SELECT count(*), count(DISTINCT seq), max(seq) FROM screen")
+    assert rows == [(hour.buffer.last,) * 3]
+    assert _weekly(install, period) == pytest.approx(sum(hour.truth.values()) / 60, abs=1)
+    hour.close()
+
+
+async def _hand_over(hour: Hour, install: Install, *, killed: bool) -> None:
+    """Sends; where `killed`, control dies between taking records and saying that they are stored."""
+
+    async def kill_it() -> None:
+        if killed:
+            await asyncio.sleep(0.1)
+            kill(install.pid("control"), signal.SIGKILL)
+
+    async with asyncio.timeout(10):
+        await asyncio.gather(hour.agent.send(), kill_it(), return_exceptions=True)
+
+
+def _handed_over(hour: Hour, install: Install) -> bool:
+    with suppress(TimeoutError, OSError):
+        asyncio.run(_hand_over(hour, install, killed=False))
+    return hour.buffer.acked == hour.buffer.last
+
+
+def _weekly(install: Install, period: Period) -> float:
+    """Minutes at the machine that the daily summaries of a week hold: for the person themselves, never for others."""
+    found = 0
+    with View(install.var / "journal.sqlite", install.var / "spool") as record:
+        use = usage(store.records(record.query, period.start, period.end))
+    for day in period.days:
+        minutes = day_minutes(use, day.start, day.end, [parse_window("23:00-05:00")], BERLIN)
+        facts = DayFacts(day.date, {}, screen=minutes and minutes[0], late=minutes and minutes[1])
+        own, spouse = (payload(facts, role, BERLIN) for role in (Role.SELF, Role.SPOUSE))
+        assert (told(own).screen is None) is (minutes is None)
+        assert not {"screen", "late"} & set(spouse)
+        found += told(own).screen or 0
+    return found
+
+
 class _Played:
     """Windows brought to the front for a while; `truth` sums up for how many seconds each was there."""
 
@@ -159,6 +248,27 @@ def test_no_notice_over_a_window_that_fills_the_screen(install: Install, session
     assert len(_shown(service)) == 1
 
 
+def test_a_budget_is_told_before_its_end(install: Install, session: tuple[Desktop, Service]):
+    screen, service = session
+    now = clock.now_us()
+    zone = f'[time]\nzone = "Etc/GMT{clock.utc(now / SECOND).hour - 12:+d}"\n'  # it is about noon there
+    install.configure(zone)
+    install.run()
+    screen.window("editor")
+    _agent(install)
+    _listening(install)
+    records = [
+        event_of(Record(stream, now - 50 * 60 * SECOND, now, value, "", 0, "earlier"), {"seq": seq})
+        for seq, (stream, value) in enumerate([(Stream.APP, "firefox"), (Stream.AFK, "not-afk")], 1)
+    ]
+    request = {"do": "heartbeats", "agent": "earlier", "probe": "x11", "base": 1, "records": records}
+    wait_until(lambda: _ask(install, request)["stored"] == 2, 10, install.said)
+    assert _shown(service) == []
+    install.configure(f'{zone}[[budget]]\nof = "firefox"\nminutes = 55\n')
+    wait_until(lambda: _shown(service), 10, install.said)
+    assert [(args[3], args[4]) for args in _shown(service)] == [(TEXTS[Sort.NEAR], "")]
+
+
 def _listening(install: Install) -> int:
     """Waits until the agent waits for notices; the number of the newest one."""
     wait_until(lambda: (install.var / "agent" / "1" / "agent").exists(), 10, install.said)
@@ -216,6 +326,32 @@ def test_the_export_has_the_form_of_activitywatch(install: Install, session: tup
         assert bucket["id"] == key
         assert {"client", "hostname", "created", "type", "events"} <= set(bucket)
         assert all(set(event) == {"timestamp", "duration", "data"} for event in bucket["events"])
+
+
+@pytest.mark.soak
+def test_a_switch_is_on_record_within_a_tenth_of_a_second(install: Install, session: tuple[Desktop, Service]):
+    """A hundred switches, from the request to the window manager to the beginning of the record."""
+    screen, _ = session
+    install.run()
+    windows = [(app, screen.window(app)) for app in ("editor", "browser")]
+    agent = _agent(install)
+    switched = []
+    for turn in range(100):
+        app, window = windows[turn % 2]
+        switched.append((app, clock.now_us()))
+        screen.activate(window)
+        time.sleep(0.3)
+    _ended(agent)
+    wait_until(lambda: len(_in_front(install)) >= 100, 20, install.said)
+    seen = _in_front(install)
+    late = sorted(min(one.start - at for one in seen if one.value == app and one.start >= at) for app, at in switched)
+    sys.stderr.write(f"\nms from a switch to its record: median {late[50] / 1000:.0f}, most {late[-1] / 1000:.0f}\n")
+    assert late[-1] <= SECOND / 10
+
+
+def _in_front(install: Install) -> list[Record]:
+    with View(install.var / "journal.sqlite", install.var / "spool") as record:
+        return [one.record for one in store.records(record.query, 0, 1 << 62) if one.record.stream == Stream.APP]
 
 
 @pytest.mark.soak

@@ -2,8 +2,6 @@
 clock steps and kills. The clock and the idle counter are scripted, windows and their switches are real."""
 
 import asyncio
-import random
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,77 +12,22 @@ import pytest
 
 pytest.importorskip("xcffib", reason="xcffib is missing: install blockerd[agent]")
 
+from blockerd import clock
 from blockerd.screentime import store
 from blockerd.screentime.agent import Agent, Setup, folder, open_buffer, session_key
 from blockerd.screentime.buffer import Buffer, InUse
-from blockerd.screentime.clocks import Instant, read
+from blockerd.screentime.clocks import read
 from blockerd.screentime.heartbeat import SECOND
 from blockerd.screentime.intake import accept
 from blockerd.screentime.notice import TEXT, Notice, Sort
-from blockerd.screentime.probe import Choice, Probe, ProbeError, Sample, choose, open_probe
+from blockerd.screentime.probe import Choice, ProbeError, choose, open_probe
 from blockerd.screentime.probe_x11 import X11Probe
 from blockerd.screentime.sums import by_data
 from blockerd.screentime.titles import Rules
-from blockerd.screentime.track import Window
 from blockerd.screentime.usage import Known, usage
 from tests.e2e.install import wait_until
 from tests.fakes.desktop import NEEDS, Desktop, desktop
-
-WALL = 1_795_370_400 * SECOND
-TIMEOUT = 180
-
-
-class Script:
-    """The seconds of a session: what is in front, when keys are pressed, locks, sleep, steps of the wall clock.
-
-    It is the desktop's clock and idle counter, the login session, and the truth to compare with.
-    """
-
-    def __init__(self) -> None:
-        self.at = 1000  # seconds on the boot line
-        self.asleep = 0
-        self.step = 0
-        self.pressed = 1000
-        self.locked = False
-        self.playing = ""
-
-    def clock(self) -> Instant:
-        at = self.at * SECOND
-        return Instant(at, WALL + at + self.step * SECOND, at - self.asleep * SECOND)
-
-    def held(self) -> bool:
-        return self.locked
-
-    def media(self, app: str, pid: int) -> bool:
-        return app == self.playing
-
-    def presenting(self) -> bool:
-        return bool(self.playing)
-
-    def descriptors(self) -> tuple[int, ...]:
-        return ()
-
-    def close(self) -> None:
-        """Nothing to give back."""
-
-
-class Timed:
-    """A real probe with the idle counter of the script."""
-
-    def __init__(self, probe: Probe, script: Script) -> None:
-        self._probe, self._script = probe, script
-
-    def sample(self) -> Sample:
-        return replace(self._probe.sample(), idle=(self._script.at - self._script.pressed) * SECOND)
-
-    def fullscreen(self) -> bool:
-        return self._probe.fullscreen()
-
-    def descriptors(self) -> tuple[int, ...]:
-        return self._probe.descriptors()
-
-    def close(self) -> None:
-        """The probe lives longer than one agent."""
+from tests.fakes.hour import Hour, Script, Timed, agent_of, steps
 
 
 class Journal:
@@ -104,6 +47,11 @@ class Journal:
                 store.put(self.db.execute, [store.sent_in(event) for event in told.events])
             buffer.acknowledge(store.acknowledged(self.db.execute).get(f"1000:{buffer.agent}", 0))
 
+    def take_all(self, buffer: Buffer) -> None:
+        self.lossy = False
+        while buffer.acked < buffer.last:
+            self.take(buffer)
+
     def records(self) -> list[Known]:
         return list(store.records(self.db.execute, 0, 1 << 62))
 
@@ -114,102 +62,24 @@ def screen() -> Iterator[Desktop]:
         yield made
 
 
-def _agent(script: Script, probe: Probe, place: Path, rules: Rules | None = None) -> tuple[Agent, Buffer]:
-    buffer = Buffer(place, lambda: "me")
-    setup = Setup("x11", place / "none.sock", rules or Rules(), TIMEOUT * SECOND, script.clock, lambda: "boot-1")
-    return Agent(setup, probe, script, buffer), buffer
-
-
-def _steps(seed: int) -> list[tuple[str, int]]:
-    """Sixty minutes: (what, seconds). The same for the same seed."""
-    chance = random.Random(seed)
-    steps: list[tuple[str, int]] = []
-    while sum(length for _, length in steps) < 3600 - 400:
-        what = chance.choices(
-            ["editor", "browser", "mail", "idle", "lock", "sleep", "video", "forward", "back"],
-            [6, 6, 4, 2, 2, 1, 1, 1, 1],
-        )[0]
-        length = chance.randint(190, 400) if what in ("idle", "video") else chance.randint(5, 120)
-        steps.append((what, 0 if what in ("forward", "back") else length))
-    return [*steps, ("editor", 3600 - sum(length for _, length in steps))]
-
-
-class Hour:
-    """Sixty minutes played on `screen`; `truth` is what was done, `agent` and `buffer` the ones that run now."""
-
-    def __init__(self, screen: Desktop, place: Path, *, unruly: bool) -> None:
-        self.script, self.journal, self.truth = Script(), Journal(), Counter[str]()
-        self.windows = {app: screen.window(app) for app in ("editor", "browser", "mail", "player")}
-        self._screen, self._place, self._unruly = screen, place, unruly
-        self._x11 = X11Probe(titles=False, display=screen.name)
-        self._probe = Timed(self._x11, self.script)
-        self._front = "player"
-        self._start()
-
-    def play(self, what: str, length: int) -> None:
-        script = self.script
-        if what in self.windows or what == "video":
-            self._bring("player" if what == "video" else what)
-        script.locked = what == "lock"
-        script.playing = self._front if what == "video" else ""
-        script.step += 3000 if what == "forward" else -3000 if what == "back" else 0
-        if what in self.windows or what == "video":
-            script.pressed = script.at
-        if what == "sleep":
-            script.at += length
-            script.asleep += length
-        for second in range(0 if what == "sleep" else length):
-            self.agent.look()
-            script.at += 1
-            self._lived(what, last=second == length - 1)
-            self._trouble(second)
-        self.agent.look()
-
-    def totals(self) -> Counter[str]:
-        """Microseconds by app, as the journal has them in the end."""
-        self.agent.close_records()
-        self.journal.lossy = False
-        while self.buffer.acked < self.buffer.last:
-            self.journal.take(self.buffer)
-        return by_data(usage(self.journal.records()).active)
-
-    def close(self) -> None:
-        self.buffer.close()
-        self._x11.close()
-        for window in self.windows.values():
-            self._screen.close(window)
-
-    def _start(self) -> None:
-        self.agent, self.buffer = _agent(self.script, self._probe, self._place)
-
-    def _bring(self, app: str) -> None:
-        self._front = app
-        self._screen.activate(self.windows[app])
-        wait_until(lambda: self._x11.sample().window == Window(app), 2)
-
-    def _lived(self, what: str, *, last: bool) -> None:
-        """A second in front of an app: keys at every second, in a video only at its end."""
-        if what in self.windows or what == "video":
-            self.truth[self._front] += 1
-            if what != "video" or last:
-                self.script.pressed = self.script.at
-
-    def _trouble(self, second: int) -> None:
-        if self._unruly and second % 37 == 36:  # killed: nothing is closed in order, the next one finds what is there
-            self.buffer.close()
-            self._start()
-        if self._unruly and second % 20 == 19:
-            self.journal.lossy = second % 3 == 0
-            self.journal.take(self.buffer)
-
-
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("unruly", [False, True], ids=["calm", "with kills and losses"])
 def test_sixty_minutes_come_out_within_a_second_for_each_app(screen: Desktop, tmp_path: Path, seed: int, unruly: bool):
-    hour = Hour(screen, tmp_path / "a", unruly=unruly)
-    for what, length in _steps(seed):
+    journal = Journal()
+
+    def trouble(hour: Hour, second: int) -> None:
+        if unruly and second % 37 == 36:
+            hour.killed()
+        if unruly and second % 20 == 19:
+            journal.lossy = second % 3 == 0
+            journal.take(hour.buffer)
+
+    hour = Hour(screen, tmp_path / "a", trouble, Script())
+    for what, length in steps(seed):
         hour.play(what, length)
-    totals = hour.totals()
+    hour.agent.close_records()
+    journal.take_all(hour.buffer)
+    totals = by_data(usage(journal.records()).active)
     assert hour.truth["editor"] > 300
     for app in {*hour.truth, *totals}:
         assert abs(totals[app] / SECOND - hour.truth[app]) <= 1, app
@@ -220,7 +90,7 @@ def test_titles_are_written_only_where_they_are_on_and_never_those_of_browsers(s
     for rules, expected in ((Rules(), ""), (Rules(on=True), "a letter")):
         script = Script()
         x11 = X11Probe(titles=True, display=screen.name)
-        agent, buffer = _agent(script, Timed(x11, script), tmp_path / expected, rules)
+        agent, buffer = agent_of(script, Timed(x11, script), tmp_path / expected, rules)
         for app, title in (("editor", "a letter"), ("firefox", "a page"), ("mail", "My Password")):
             window = screen.window(app, title)
             for _ in range(3):
@@ -241,7 +111,7 @@ def test_a_full_disk_delays_records_and_loses_none(screen: Desktop, tmp_path: Pa
     script = Script()
     window = screen.window("editor")
     x11 = X11Probe(titles=False, display=screen.name)
-    agent, buffer = _agent(script, Timed(x11, script), tmp_path / "a")
+    agent, buffer = agent_of(script, Timed(x11, script), tmp_path / "a")
     for second in range(300):
         with monkeypatch.context() as patch:
             if 50 < second < 200:
@@ -260,7 +130,7 @@ def test_a_full_disk_delays_records_and_loses_none(screen: Desktop, tmp_path: Pa
 def test_a_display_that_goes_away_ends_the_agent(tmp_path: Path):
     with desktop() as gone:
         x11 = X11Probe(titles=False, display=gone.name)
-        agent, buffer = _agent(Script(), x11, tmp_path / "a")
+        agent, buffer = agent_of(Script(), x11, tmp_path / "a")
         agent.look()
         gone.disconnect()
     with pytest.raises(ProbeError):
@@ -319,6 +189,30 @@ def test_a_page_is_not_told_while_it_would_disturb_and_a_warning_waits(screen: D
     screen.close(window)
 
 
+def test_absence_begins_at_the_last_key_that_was_really_pressed(screen: Desktop, tmp_path: Path):
+    """The X server's own counter, and the clock on the wall."""
+    window = screen.window("editor")
+    x11 = X11Probe(titles=False, display=screen.name)
+    buffer = Buffer(tmp_path / "a", lambda: "me")
+    agent = Agent(Setup("x11", tmp_path / "none.sock", timeout=2 * SECOND), x11, Script(), buffer)
+    agent.look()
+    screen.press()
+    pressed = clock.now_us()
+
+    def away() -> int:
+        """Where an absence begins, once it is certain."""
+        agent.look()
+        agent.close_records()
+        told = [got for got in buffer.pending(1000, 1 << 20) if got["value"] == "afk"]
+        return int(told[0]["start"]) if told else 0
+
+    wait_until(away, 6)
+    assert abs(away() - pressed) <= SECOND
+    buffer.close()
+    x11.close()
+    screen.close(window)
+
+
 def test_one_agent_in_a_session_and_another_in_a_second_session(tmp_path: Path):
     first = open_buffer(tmp_path, "1")
     with pytest.raises(InUse):
@@ -336,7 +230,7 @@ def test_the_folder_is_in_the_state_folder_where_that_is_ours(tmp_path: Path):
 
 def test_nobody_at_the_socket_is_an_os_error_and_everything_waits(tmp_path: Path):
     script = Script()
-    agent, buffer = _agent(script, open_probe(Choice("unknown", "why"), titles=False), tmp_path / "a")
+    agent, buffer = agent_of(script, open_probe(Choice("unknown", "why"), titles=False), tmp_path / "a")
     for _ in range(1300):
         agent.look()
         script.at += 1

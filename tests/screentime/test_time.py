@@ -98,7 +98,11 @@ def test_the_week_has_its_days(week: Week, capsys: pytest.CaptureFixture[str]):
 
 
 def test_a_week_without_a_record_is_unknown_and_not_zero(week: Week, capsys: pytest.CaptureFixture[str]):
-    assert "168 h 00 min unknown" in _said(capsys, week, "week", "--week", "2026-W40")
+    week.file.write_text('[[budget]]\nof = "all"\nminutes = 240\nper = "week"\n[[budget]]\nof = "all"\nminutes = 60\n')
+    said = _said(capsys, week, "week", "--week", "2026-W40")
+    assert "168 h 00 min unknown" in said
+    assert "all:" not in said
+    assert _json(capsys, week, "week", "--week", "2026-W40")["budgets"] == []
 
 
 def test_apps_have_bars_and_the_unknown_app_its_name(week: Week, capsys: pytest.CaptureFixture[str]):
@@ -124,7 +128,7 @@ def test_a_category_says_its_method(week: Week, capsys: pytest.CaptureFixture[st
         (True, False),
         (False, True),
     ]
-    assert "estimates" in lines[4]
+    assert "Estimates" in lines[4]
     assert "listed.test" not in str(lines)
 
 
@@ -133,13 +137,13 @@ def test_own_measures_are_said_calmly(week: Week, capsys: pytest.CaptureFixture[
     text = _said(capsys, week, "day", *words)
     assert "Within 15:00-17:00: 1 h 30 min." in text
     assert "A long session: Sun 22 13:00–16:30, 3 h 30 min." in text
-    assert "editor: 2 h 00 min of 1 h 00 min this day; used up, 1 h 00 min more." in text
-    assert "firefox: 1 h 00 min of 2 h 00 min this day; fine, 1 h 00 min left." in text
+    assert "editor: 2 h 00 min of 1 h 00 min a day; used up, 1 h 00 min more." in text
+    assert "firefox: 1 h 00 min of 2 h 00 min a day; fine, 1 h 00 min left." in text
 
 
 def test_own_measures_come_from_the_settings(week: Week, capsys: pytest.CaptureFixture[str]):
     week.file.write_text(
-        '[agent]\nlate = ["15:00-17:00"]\nlong_minutes = 200\nbaseline = "2026-W47"\n'
+        '[agent]\nlate = ["15:00-17:00"]\nlong_minutes = 200\nbaseline = "2026-W46"\n'
         '[[budget]]\nof = "firefox"\nminutes = 65\n[[budget]]\nof = "all"\nminutes = 240\nper = "week"\n'
     )
     day, whole = _json(capsys, week), _json(capsys, week, "week")
@@ -149,11 +153,12 @@ def test_own_measures_come_from_the_settings(week: Week, capsys: pytest.CaptureF
         ("firefox", 3600, "near the end"), ("all", 12_600, "fine")
     ]  # fmt: skip
     assert [one["of"] for one in whole["budgets"]] == ["all"]
-    assert whole["baseline"] == {"week": "2026-W47", "regained_seconds": 0}
+    assert whole["baseline"] == {"week": "2026-W46", "regained_seconds": None}
     assert "baseline" not in day
     text = _said(capsys, week, "week")
     assert "firefox: more than 1 h 05 min on no day." in text
-    assert "Beside your week 2026-W47: 0 s regained." in text
+    assert "2026-W47 and 2026-W46 cannot be compared" in text
+    assert "baseline" not in _json(capsys, week, "week", "--baseline", "2026-W47")  # beside itself there is nothing
 
 
 def test_the_marks_are_shown_on_request_only(week: Week, capsys: pytest.CaptureFixture[str]):
@@ -163,7 +168,16 @@ def test_the_marks_are_shown_on_request_only(week: Week, capsys: pytest.CaptureF
 
 def test_a_baseline_that_is_not_known_compares_nothing(week: Week, capsys: pytest.CaptureFixture[str]):
     assert "cannot be compared" in _said(capsys, week, "week", "--baseline", "2026-W40")
-    assert "regained" in _said(capsys, week, "week", "--baseline", "2026-W47")
+
+
+def test_hours_regained_are_told_beside_a_week_that_is_known_as_well(week: Week, capsys: pytest.CaptureFixture[str]):
+    then = NOW - 7 * 24 * HOUR
+    week.use("firefox", then - 6 * HOUR, then - 2 * HOUR)
+    for at in (then - 5 * HOUR, then - 4 * HOUR):
+        week.ask(at, "adult")
+    assert "Beside your week 2026-W46: 2 min regained." in _said(capsys, week, "week", "--baseline", "2026-W46")
+    words = ["week", "--week", "2026-W46", "--baseline", "2026-W47"]
+    assert "Beside your week 2026-W47: 2 min more than then." in _said(capsys, week, *words)
 
 
 def test_one_users_hours_alone(week: Week, capsys: pytest.CaptureFixture[str]):
@@ -213,4 +227,6 @@ def test_without_a_journal_nothing_is_known(tmp_path: Path, capsys: pytest.Captu
     file = tmp_path / "blockerd.toml"
     file.write_text("")
     assert main(["time", "week", "--week", "2026-W40", "--config", str(file)]) == 0
-    assert "0 s at the machine, 0 s away, 168 h 00 min unknown" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "2026-W40: 168 h 00 min unknown"
+    assert not [line for line in lines if "0 s" in line]

@@ -1,11 +1,17 @@
 """From scripted looks at a desktop to records: what was done comes out to the second, whatever the clock does."""
 
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blockerd.policy.schedule import parse_window
+from blockerd.report.period import midnight
+from blockerd.screentime.facts import day_minutes
 from blockerd.screentime.heartbeat import SECOND
-from blockerd.screentime.sums import by_data
+from blockerd.screentime.sums import by_data, hour_of
 from blockerd.screentime.track import (
     CHUNK,
     LONGEST,
@@ -83,6 +89,31 @@ def test_no_clock_step_and_no_restart_makes_or_takes_time(looks: list[tuple[str,
     expected = seconds(run(calm)[1])
     assert seconds(run(stepped)[1]) == expected
     assert seconds(run(calm, kept=True)[1]) == expected
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [{300: 365 * 86_400}, {300: -365 * 86_400}, {n: n for n in range(1, 600)}, {200: -7200, 400: -7200, 500: 7200}],
+    ids=["a year on", "a year back", "slewed by a second each second", "back and on"],
+)
+def test_a_day_never_has_more_time_at_the_screen_than_it_is_long(steps: dict[int, int]):
+    off, ticks = 0, []
+    for n in range(600):
+        off = steps.get(n, off)
+        ticks.append(look(n, "ab"[n // 50 % 2], wall=WALL + (n + off) * SECOND))
+    _, records = run(ticks)
+    use = usage(Known(1, record) for record in records)
+    assert all(record.end > record.start for record in records)
+    zone = ZoneInfo("Europe/Berlin")
+    days = {hour_of(record.start, zone).day for record in records}
+    found = [
+        day_minutes(
+            use, midnight(day, zone), midnight(day + timedelta(days=1), zone), [parse_window("00:00-24:00")], zone
+        )
+        for day in days
+    ]
+    assert all(told and told[0] == told[1] <= 1440 for told in found)
+    assert sum(told[0] for told in found if told) <= 10
 
 
 def test_a_clock_set_back_places_what_follows_earlier():
