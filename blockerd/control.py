@@ -167,11 +167,12 @@ class ControlProcess:
         for change in changes_between(self._settings, fresh, at=clock.now_us(), by="user"):
             record(change, self._writer)
         dns = running_pid(self._settings, "dns") if tell_dns and fresh.dns != self._settings.dns else 0
+        proxy = running_pid(self._settings, "proxy") if tell_dns and fresh != self._settings else 0
         self._settings = self.keeper.settings = self.life.settings = fresh
         watch.renew(fresh)
-        if dns:
+        for pid in filter(None, (dns, proxy)):
             with suppress(ProcessLookupError, PermissionError):
-                os.kill(dns, signal.SIGHUP)
+                os.kill(pid, signal.SIGHUP)
         return True
 
     def _record_hand_edits(self) -> None:

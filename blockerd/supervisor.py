@@ -1,4 +1,5 @@
-"""The supervisor of `blockerd run`: starts dns and control, starts them again when they end, ends them with itself.
+"""The supervisor of `blockerd run`: starts dns, control and, where wanted, proxy, again when they end, and ends them
+with itself.
 
 It holds no logic. Children are one process group; each has the reading end of a pipe that only this process can
 write, so that they end within 2 s of its death, kill -9 included.
@@ -18,6 +19,9 @@ from blockerd.process import ENV_ENDED, ENV_LIFE, ENV_WORDS
 
 NAMES = ("dns", "control")
 """Started in this order: the resolver first, so that a port that is taken ends everything before it began."""
+
+PROXY = "proxy"
+"""Started where it is wanted, after the others, whom neither its start nor its end concerns."""
 
 GRACE = 1.7
 """Seconds that children have to end by themselves: what they have not stored by then is safe in the spool."""
@@ -42,12 +46,12 @@ class Child:
 
 
 class Supervisor:
-    """Runs `blockerd NAME` for each of NAMES until told to end."""
+    """Runs `blockerd NAME` for each of NAMES, and of those in `also`, until told to end."""
 
-    def __init__(self, arguments: Sequence[str], tell: Callable[[str], None]) -> None:
+    def __init__(self, arguments: Sequence[str], tell: Callable[[str], None], also: Sequence[str] = ()) -> None:
         self._arguments = list(arguments)
         self._tell = tell
-        self._children = [Child(name) for name in NAMES]
+        self._children = [Child(name) for name in (*NAMES, *also)]
         self._life_read, self._life_write = os.pipe()
         self._wake_read, self._wake_write = os.pipe()
         self._selector = selectors.DefaultSelector()
@@ -65,7 +69,7 @@ class Supervisor:
         self._selector.register(self._wake_read, selectors.EVENT_READ)
         for child in self._children:
             self._start(child)
-            if not self._began(child):
+            if child.name in NAMES and not self._began(child):
                 break
         while not self._ending:
             self._wait(0.2)

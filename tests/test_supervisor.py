@@ -37,14 +37,14 @@ RUN = """
 import sys
 from blockerd import supervisor
 tell = lambda text: print(text, flush=True)
-sys.exit(supervisor.Supervisor([sys.argv[1]], tell).run())
+sys.exit(supervisor.Supervisor([sys.argv[1]], tell, sys.argv[2:]).run())
 """
 
 
 class Run:
     """A supervisor in a process of its own, whose children are CHILD and behave as `plan` says."""
 
-    def __init__(self, folder: Path, **plan: dict[str, object]) -> None:
+    def __init__(self, folder: Path, also: tuple[str, ...] = (), **plan: dict[str, object]) -> None:
         self.folder = folder
         (folder / "starts.txt").touch()
         (folder / "plan.json").write_text(json.dumps(plan))
@@ -54,7 +54,7 @@ class Run:
         python.chmod(0o700)
         code = f"import sys\nsys.executable = {str(python)!r}\n{RUN}"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", code, str(folder)], env=environment(), start_new_session=True,
+            [sys.executable, "-c", code, str(folder), *also], env=environment(), start_new_session=True,
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 
@@ -77,7 +77,7 @@ def runs() -> Iterator[list[Run]]:
 
 
 def _run(runs: list[Run], folder: Path, **plan: dict[str, object]) -> Run:
-    run = Run(folder, **plan)
+    run = Run(folder, (), **plan)
     runs.append(run)
     return run
 
@@ -111,6 +111,21 @@ def test_a_child_that_ends_again_and_again_is_started_with_pauses_under_2_second
     assert pauses[3] > 0.9
     assert run.process.poll() is None
     assert len(run.starts("control")) == 1
+
+
+def test_a_proxy_that_does_not_begin_is_tried_again_and_stops_nobody(tmp_path: Path, runs: list[Run]):
+    run = Run(tmp_path, ("proxy",), proxy={"exit": 2})
+    runs.append(run)
+    wait_until(lambda: len(run.starts("proxy")) >= 4, 10)
+    assert run.process.poll() is None
+    assert (len(run.starts("dns")), len(run.starts("control"))) == (1, 1)
+
+
+def test_nobody_waits_for_a_slow_proxy_which_starts_last(tmp_path: Path, runs: list[Run]):
+    run = Run(tmp_path, ("proxy",), proxy={"slow": 60}, dns={"lasts": 0.5})
+    runs.append(run)
+    wait_until(lambda: len(run.starts("dns")) >= 2, 5)
+    assert run.starts("control")[0][1] < run.starts("proxy")[0][1] < run.starts("dns")[1][1]
 
 
 def test_sighup_reaches_every_child_once_it_can_hear(tmp_path: Path, runs: list[Run]):

@@ -3,18 +3,25 @@
 import argparse
 import logging
 import os
+import select
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from blockerd.cli.output import Stop, columns, dump, say, settings_of, warn
 from blockerd.process import ENV_LIFE, ENV_WORDS, AlreadyRunning, Instance
-from blockerd.settings import OnPolicyError, Settings
+from blockerd.settings import OnPolicyError, Settings, find, load
+
+_LOOK_AGAIN = 2.0
+"""Seconds between two looks for an environment that is waited for."""
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
     """Adds the commands of this file."""
     proxy = commands.add_parser("proxy", help="the HTTPS proxy, for pages", allow_abbrev=False)
+    proxy.add_argument("--wait", action="store_true", help="where it has no environment yet: wait for one")
     proxy.set_defaults(run=run_proxy)
     words = proxy.add_subparsers(dest="word", metavar="WORD")
     setup = words.add_parser("setup", help="make the proxy's own environment", allow_abbrev=False)
@@ -54,14 +61,13 @@ def _register_ca(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def run_proxy(args: argparse.Namespace) -> int:
     """The proxy in the foreground; 2 where it has no environment."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it is heard: settings are read at the start anyway
     settings = settings_of(args)
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
-    from blockerd.proxy import environment
-
-    made = environment.find(settings)
-    if made is None:
-        raise Stop("the proxy has no environment of its own yet; run: blockerd proxy setup")
     held = _only(settings)
+    made = _environment(settings, wait=args.wait or ENV_LIFE in os.environ)
+    if made is None:
+        return 0
     process = _process()
     try:
         process.prepare(settings)
@@ -77,9 +83,32 @@ def run_proxy(args: argparse.Namespace) -> int:
     if said >= 0:
         os.set_inheritable(said, False)
         os.write(said, b"bound\n")  # the supervisor waits for a word; mitmdump takes its port a moment later
-    code = int(process.ProxyProcess(settings, made).run(life, tell))
+    code = int(process.ProxyProcess(settings, made, _reload(args)).run(life, tell))
     del held
     return code
+
+
+def _environment(settings: Settings, *, wait: bool) -> Any:  # noqa: ANN401 - environment.Environment, imported late
+    """The proxy's environment, waited for where wanted; None where the supervisor is gone before there is one."""
+    from blockerd.proxy import environment
+
+    made = environment.find(settings)
+    if made is None and not wait:
+        raise Stop("the proxy has no environment of its own yet; run: blockerd proxy setup")
+    if made is None:
+        warn("pages are not filtered: the proxy has no environment yet; run: blockerd proxy setup. It starts by itself"
+             " then; names are filtered all the while")  # fmt: skip
+    life = [int(os.environ[ENV_LIFE])] if ENV_LIFE in os.environ else []
+    while made is None:
+        if select.select(life, [], [], _LOOK_AGAIN)[0]:
+            return None
+        made = environment.find(settings)
+    return made
+
+
+def _reload(args: argparse.Namespace) -> Callable[[], Settings]:
+    """Reads the configuration again, as at the start."""
+    return lambda: load(find(args.config, os.environ, Path.cwd()), os.environ, Path.cwd())
 
 
 def run_setup(args: argparse.Namespace) -> int:
@@ -294,9 +323,12 @@ def _told(outcomes: list[Any], what: str) -> int:
 
 def _hosts(settings: Settings) -> list[str]:
     """Every host that has a rule for which its connection would be opened."""
-    from blockerd.policy.name import to_text
+    from blockerd.proxy import standing
 
-    return [to_text(host) for host in _rules(settings).pages.rules.hosts]
+    try:
+        return standing.hosts(settings)
+    except OSError as error:
+        raise Stop(f"own page rules: {error.strerror}") from None
 
 
 def _rules(settings: Settings) -> Any:  # noqa: ANN401 - shipped.Loaded, imported late

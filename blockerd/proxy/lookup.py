@@ -3,6 +3,8 @@
 Refuses a text that is no URL with a host. Called by `blockerd check`; opens no connection.
 """
 
+from dataclasses import dataclass
+
 from blockerd.model import Decision
 from blockerd.policy.decide import Policy
 from blockerd.policy.name import to_text
@@ -12,13 +14,24 @@ from blockerd.proxy.url import read
 from blockerd.settings import Settings
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page looked up: its host, address or number as text, the host in wire form (b"" for none), the decision, and
+    the title of the page rules it comes from ("" where the host's name decided)."""
+
+    shown: str
+    name: bytes
+    decision: Decision
+    title: str = ""
+
+
 def is_page(text: str) -> bool:
     """True for a text that is more than a name: a URL, a name with a path, a telephone number."""
     return "/" in text or text[:4].lower() == "tel:"
 
 
-def page_decision(settings: Settings, policy: Policy, text: str, at: float, group: str = "") -> tuple[str, Decision]:
-    """The host (or number) in `text` and the decision for the page at Unix time `at`.
+def page_decision(settings: Settings, policy: Policy, text: str, at: float, group: str = "") -> Page:
+    """The decision for the page `text` at Unix time `at`, asked for by the client `group`.
 
     Raises:
         url.BadUrl: the text is no URL.
@@ -26,8 +39,6 @@ def page_decision(settings: Settings, policy: Policy, text: str, at: float, grou
     """
     url = read(text)
     pages = load(settings.state.dir / "own", safe_search=settings.dns.safe_search).pages
-    return _shown(url.name, url.address, url.number), decide_url(policy, pages, url, at, group).decision
-
-
-def _shown(name: bytes, address: str, number: str) -> str:
-    return to_text(name) if name else address or number
+    decision = decide_url(policy, pages, url, at, group).decision
+    shown = to_text(url.name) if url.name else url.address or url.number
+    return Page(shown, url.name, decision, pages.rules.titles.get(decision.rule.source, "") if decision.rule else "")

@@ -8,6 +8,7 @@ import logging
 import os
 import selectors
 import signal
+import socket
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,7 +20,7 @@ from blockerd.process import ENV_LIFE, ENV_WORDS
 from blockerd.proxy import ca, shipped
 from blockerd.proxy.environment import Environment
 from blockerd.proxy.manifest import ca_folder, proxy_folder
-from blockerd.settings import Settings
+from blockerd.settings import ConfigError, Endpoint, ProxyMode, Settings
 
 log = logging.getLogger(__name__)
 
@@ -28,24 +29,25 @@ MEMORY_MB = 400
 UPSTREAM_CA = "upstream-ca.pem"
 """Beside the CA folder: authorities that origins of opened connections may have, in place of the usual ones."""
 
-_AGAIN = (0.0, 0.2, 0.5, 1.0, 3.0)
+_AGAIN = (0.0, 0.2, 0.5, 1.0, 3.0, 10.0, 30.0)
 _NICE = 5
 """Names are answered first: a download never takes the resolver's turn."""
 _STABLE, _LOOK, _GRACE = 30.0, 1.0, 1.5
+_MODES = {ProxyMode.EXPLICIT: "regular", ProxyMode.TRANSPARENT: "transparent", ProxyMode.LOCAL: "local"}
 
 
 class ProxyError(Exception):
     """The proxy cannot run; the message is one line."""
 
 
-def command(settings: Settings, environment: Environment, mode: str = "regular") -> list[str]:
-    """The command line of mitmdump. `mode` as mitmproxy names it."""
+def command(settings: Settings, environment: Environment, mode: str = "") -> list[str]:
+    """The command line of mitmdump. `mode` as mitmproxy names it; "" for that of the settings."""
     listen, folder = settings.proxy.listen, ca_folder(settings)
     options = {
         "confdir": str(folder),
         "listen_host": listen.host,
         "listen_port": str(listen.port),
-        "mode": mode,
+        "mode": mode or _MODES[settings.proxy.mode],
         "blockerd_config": str(settings.path or ""),
         "connection_strategy": "lazy",
         "upstream_cert": "false",
@@ -71,19 +73,30 @@ def command(settings: Settings, environment: Environment, mode: str = "regular")
 
 
 class ProxyProcess:
-    """Runs one mitmdump until told to end; `memory_mb` is where it is started again."""
+    """Runs one mitmdump until told to end; `memory_mb` is where it is started again.
+
+    On SIGHUP `reload` gives the settings as they are now; where they differ, mitmdump is started again with them.
+    """
 
     def __init__(
-        self, settings: Settings, environment: Environment, *, mode: str = "regular", memory_mb: int = MEMORY_MB
+        self,
+        settings: Settings,
+        environment: Environment,
+        reload: Callable[[], Settings] | None = None,
+        *,
+        memory_mb: int = MEMORY_MB,
     ) -> None:
         self._settings = settings
-        self._command = command(settings, environment, mode)
+        self._environment = environment
+        self._reload = reload or (lambda: settings)
         self._memory = memory_mb << 20
         self._child: subprocess.Popen[bytes] | None = None
         self._life_read, self._life_write = os.pipe()
         self._wake_read, self._wake_write = os.pipe()
         self._selector = selectors.DefaultSelector()
-        self._ending = False
+        self._ending = self._again = False
+        self._ready = False
+        self._complained = ""
         self._started = 0.0
         self._ends = 0
 
@@ -96,27 +109,47 @@ class ProxyProcess:
         signal.set_wakeup_fd(self._wake_write)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
-        for number in (signal.SIGHUP, signal.SIGCHLD):
-            signal.signal(number, lambda *_: None)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGHUP, self._hup)
         self._selector.register(self._wake_read, selectors.EVENT_READ)
         if parent >= 0:
             self._selector.register(parent, selectors.EVENT_READ, self._end)
         self._start(say)
         while not self._ending:
             self._wait(_LOOK)
+            if self._again:
+                self._take_settings(say)
             self._look(say)
         return self._stop()
 
     def _end(self, *_: object) -> None:
         self._ending = True
 
+    def _hup(self, *_: object) -> None:
+        self._again = True
+
+    def _take_settings(self, say: Callable[[str], object]) -> None:
+        """Starts mitmdump again where the settings have changed; bad ones leave everything as it was."""
+        self._again = False
+        try:
+            fresh = self._reload()
+        except ConfigError as error:
+            log.warning("%s; the settings stay as they were", "; ".join(error.problems))
+            return
+        if fresh != self._settings:
+            self._settings = fresh
+            self._stop()
+            self._start(say)
+
     def _start(self, say: Callable[[str], object]) -> None:
+        self._ready = False
         read, write = os.pipe()
         environment = {**os.environ, ENV_LIFE: str(self._life_read), ENV_WORDS: str(write), "PYTHONNOUSERSITE": "1"}
         environment.pop("PYTHONPATH", None)
         self._child = subprocess.Popen(
-            self._command, env=environment, pass_fds=(self._life_read, write), stdin=subprocess.DEVNULL
-        )
+            command(self._settings, self._environment), env=environment, pass_fds=(self._life_read, write),
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
         os.close(write)
         self._started = clock.monotonic()
         self._selector.register(read, selectors.EVENT_READ, (read, say))
@@ -129,6 +162,7 @@ class ProxyProcess:
             data = os.read(key.fd, 4096)
             if isinstance(key.data, tuple):
                 if b"ready" in data:
+                    self._ready, self._complained = True, ""
                     key.data[1]("ready")
                 if not data:
                     self._selector.unregister(key.fd)
@@ -148,9 +182,19 @@ class ProxyProcess:
         now = clock.monotonic()
         stable = now - self._started > _STABLE
         self._ends = 1 if stable else self._ends + 1
-        log.warning("mitmdump ended with %d; starting it again", child.returncode)
+        self._complain(child.returncode)
         self._pause(_AGAIN[min(self._ends, len(_AGAIN)) - 1])
         self._start(say)
+
+    def _complain(self, code: int) -> None:
+        """Tells why mitmdump ended: once, where it is for the same reason again."""
+        listen = self._settings.proxy.listen
+        why = f"mitmdump ended with {code}; starting it again"
+        if not self._ready and _taken(listen):
+            why = f"{listen} is taken; choose another in proxy.listen or end the other program"
+        if why != self._complained or self._ready:
+            log.warning("%s", why)
+        self._complained = why
 
     def _pause(self, seconds: float) -> None:
         """Waits, but not longer than until told to end."""
@@ -169,6 +213,17 @@ class ProxyProcess:
             child.kill()
             child.wait()
         return 0
+
+
+def _taken(listen: Endpoint) -> bool:
+    """True where another program listens there."""
+    with socket.socket(socket.AF_INET6 if ":" in listen.host else socket.AF_INET, socket.SOCK_STREAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((listen.host, listen.port))
+        except OSError:
+            return True
+        return False
 
 
 def resident(pid: int) -> int:

@@ -188,6 +188,11 @@ class RuleSet:
         return sorted(host for host, rules in self.by_host.items() if any(rule.decrypts for rule in rules))
 
     @property
+    def titles(self) -> dict[str, str]:
+        """The title of each source of rules by its id."""
+        return {rule.source: rule.title for rules in (*self.by_host.values(), self.tel.values()) for rule in rules}
+
+    @property
     def count(self) -> int:
         """How many rules there are."""
         return sum(map(len, self.by_host.values())) + len(self.tel)

@@ -22,6 +22,7 @@ from blockerd.settings.keys import (
     Privacy,
     PrivateRelay,
     Proxy,
+    ProxyMode,
     Report,
     Role,
     Schedule,
@@ -41,7 +42,7 @@ from blockerd.settings.value import SendAt
 
 __all__ = [
     "SETTINGS", "TABLES", "Agent", "BlockAnswer", "Client", "ConfigError", "Dns", "Endpoint", "Every", "Format",
-    "Level", "Lists", "OnPolicyError", "Partner", "Privacy", "PrivateRelay", "Proxy", "Report", "Role", "Schedule",
-    "Scheme", "Scope", "Security", "SendAt", "Setting", "Settings", "Smtp", "Source", "State", "Time", "Trust",
-    "Upstream", "Weaker", "Web", "YouTube", "find", "load",
+    "Level", "Lists", "OnPolicyError", "Partner", "Privacy", "PrivateRelay", "Proxy", "ProxyMode", "Report", "Role",
+    "Schedule", "Scheme", "Scope", "Security", "SendAt", "Setting", "Settings", "Smtp", "Source", "State", "Time",
+    "Trust", "Upstream", "Weaker", "Web", "YouTube", "find", "load",
 ]  # fmt: skip

@@ -94,6 +94,14 @@ class OnPolicyError(StrEnum):
     BLOCK = "block"
 
 
+class ProxyMode(StrEnum):
+    """How traffic gets to the proxy."""
+
+    EXPLICIT = "explicit"
+    TRANSPARENT = "transparent"
+    LOCAL = "local"
+
+
 class Every(StrEnum):
     """How long the period of a report is."""
 
@@ -283,12 +291,14 @@ class Web:
 class Proxy:
     """[proxy]"""
 
-    enabled: bool = setting(False, flag(), "the HTTPS proxy, for pages", weaker=Weaker.OFF, built=False)
+    enabled: bool = setting(False, flag(), "the HTTPS proxy, for pages; with the next start", weaker=Weaker.OFF)
     listen: Endpoint = setting(
-        "127.0.0.1:8054", listener(default_port=8054), "where browsers find it", weaker=Weaker.ANY, built=False
+        "127.0.0.1:8054", listener(default_port=8054), "where browsers find it", weaker=Weaker.ANY
     )
+    mode: ProxyMode = setting("explicit", choice(ProxyMode), "transparent local: for programs without proxy settings",
+                         weaker=Weaker.ANY)  # fmt: skip
     on_policy_error: OnPolicyError = setting(
-        "block", choice(OnPolicyError), 'or "pass": while it has no policy', weaker=Weaker.EARLIER, built=False
+        "block", choice(OnPolicyError), 'or "pass": while it has no policy', weaker=Weaker.EARLIER
     )
 
 

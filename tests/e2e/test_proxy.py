@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from blockerd.proxy.environment import Environment, checkout_folder
 from tests.e2e import proxying
 from tests.e2e.install import ROOT, environment
-from tests.e2e.proxying import LISTED, MIXED, OPEN, PINNED
+from tests.e2e.proxied import LISTED, MIXED, NOTED, OPEN, PINNED
 from tests.trials.namespace import ALONE, alone
 
 ORIGIN = "Origin of these tests"
@@ -21,7 +22,6 @@ pytestmark = [
     pytest.mark.needs_tool("ip", "iproute2"),
     pytest.mark.needs_tool("curl"),
     pytest.mark.needs_tool("certutil", "libnss3-tools"),
-    pytest.mark.needs_tool("chromium"),
     pytest.mark.needs_kernel("user namespaces", ALONE),
     pytest.mark.skipif(not READY, reason="the proxy has no environment: make setup-proxy"),
 ]
@@ -29,8 +29,16 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("proxy")
-    command = alone(sys.executable, "-m", "tests.e2e.proxying", str(folder))
+    return _told(tmp_path_factory.mktemp("proxy"), "clients")
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return _told(tmp_path_factory.mktemp("browser"), "browser")
+
+
+def _told(folder: Path, what: str) -> dict[str, Any]:
+    command = alone(sys.executable, "-m", "tests.e2e.proxying", str(folder), what)
     done = subprocess.run(
         command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=240, check=False
     )
@@ -43,6 +51,7 @@ def test_a_listed_host_gets_403_and_the_origin_hears_nothing(told: dict[str, Any
     plain = told["plain"]
     assert plain["listed"]["connect"] == 403
     assert plain["library"]["listed"] == "Tunnel connection failed: 403 Forbidden"
+    assert plain["library"]["httpx2"][3] == "403 Forbidden"
     assert plain["connections for listed"] == 0
     assert LISTED not in plain["handshakes"]
 
@@ -61,6 +70,7 @@ def test_other_hosts_pass_untouched_with_the_origins_own_certificate(told: dict[
     assert (plain["open"]["code"], plain["open"]["version"]) == (200, "2"), "HTTP/2 end to end"
     assert [plain[how]["code"] for how in ("open http", "post")] == [200, 200]
     assert plain["library"]["open"] == 200
+    assert plain["library"]["httpx2"][0] == ["HTTP/2", 200]
 
 
 def test_a_host_with_rules_is_decrypted_its_page_withheld_and_others_shown(told: dict[str, Any]):
@@ -68,17 +78,20 @@ def test_a_host_with_rules_is_decrypted_its_page_withheld_and_others_shown(told:
     assert [opened[page]["code"] for page in ("board", "encoded", "below")] == [403, 403, 403]
     assert "A page was not opened." in opened["board"]["page"]
     assert [(opened[page]["code"], opened[page]["version"]) for page in ("other", "h1")] == [(200, "2"), (200, "1.1")]
+    assert told["plain"]["library"]["httpx2"][1:3] == [["HTTP/2", 200], ["HTTP/2", 403]]
     assert opened["issuer"] == "blockerd"
     assert opened["origin saw"] == []
 
 
-def test_frames_of_a_websocket_come_back(told: dict[str, Any]):
-    assert told["opened"]["websocket"] == 200
+def test_frames_of_a_websocket_come_back_and_are_not_kept(told: dict[str, Any]):
+    got = told["opened"]["websocket"]
+    assert got["back"] == proxying.FRAMES
+    assert got["grown"] < proxying.FRAMES * proxying.FRAME / 2**20
 
 
 def test_a_pinned_client_passes_from_its_second_try_on_and_is_listed(told: dict[str, Any]):
     assert (told["opened"]["pinned first"], told["opened"]["pinned then"]) == ("not trusted", ORIGIN)
-    assert list(told["status"]["passed"]) == [PINNED]
+    assert list(told["root"]["passed"]) == [PINNED]
 
 
 def test_handshakes_that_name_another_host_are_judged_by_both(told: dict[str, Any]):
@@ -114,20 +127,40 @@ def test_an_open_connection_ends_when_its_block_begins_and_others_go_on(told: di
     assert told["cut"]["other"] is True
 
 
+def test_where_no_page_of_ours_can_be_shown_the_agent_has_a_notice(told: dict[str, Any]):
+    assert told["notice"] == NOTED
+
+
+def test_check_says_what_the_clients_got(told: dict[str, Any]):
+    assert list(told["checked"].values()) == [True, True, False, False]
+
+
 def test_downloads_arrive_whole(told: dict[str, Any]):
     assert told["downloads"] == {"passed": 32 << 20, "decrypted": 32 << 20}
 
 
-def test_chromium_shows_pages_the_block_page_and_nothing_of_a_listed_host(told: dict[str, Any]):
-    browser = told["browser"]
-    assert all("<p>/page</p>" in browser[page] for page in ("open", "other"))
-    assert all("A page was not opened." in browser[page] for page in ("board", "listed http"))
-    assert "origin" not in browser["listed"]
+@pytest.mark.once
+@pytest.mark.needs_tool("chromium")
+def test_chromium_shows_pages_the_block_page_and_nothing_of_a_listed_host(seen: dict[str, Any]):
+    assert all("<p>/page</p>" in seen[page] for page in ("open", "other"))
+    assert all("A page was not opened." in seen[page] for page in ("board", "listed http"))
+    assert "origin" not in seen["listed"]
 
 
-def test_it_comes_again_after_its_death_and_ends_with_its_parent(told: dict[str, Any]):
-    assert told["killed"]["page"] == 200
-    assert told["killed"]["ended"] < 2
+def test_it_comes_again_after_its_death_and_that_of_the_process_around_it(told: dict[str, Any]):
+    assert told["killed"] == {"pages": [200, 200], "children": 5}
+
+
+def test_the_daemon_ends_with_all_of_its_processes(told: dict[str, Any]):
+    assert (told["ended"]["code"], told["ended"]["left"]) == (0, 0)
+    assert told["ended"]["seconds"] < 2.5
+
+
+def test_status_shows_it(told: dict[str, Any]):
+    status = told["status"]
+    assert status["pids"]["proxy"] > 0
+    assert status["proxy"]["counters"]["passed"] > 0
+    assert status["notes"] == []
 
 
 def test_attempts_are_recorded_with_their_channel_and_without_paths(told: dict[str, Any]):
@@ -139,7 +172,7 @@ def test_attempts_are_recorded_with_their_channel_and_without_paths(told: dict[s
 
 def test_the_key_is_secret_and_the_root_is_short_lived(told: dict[str, Any]):
     assert told["mode of key"] == "0o600"
-    assert 0 < told["status"]["days"] <= 365
+    assert 0 < told["root"]["days"] <= 365
 
 
 @pytest.mark.parametrize("fault", ["rules", "hooks"])

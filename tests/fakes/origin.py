@@ -120,15 +120,19 @@ class Origin:
 
 
 async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: str) -> None:
-    """Accepts a WebSocket (RFC 6455) and sends each short frame back."""
+    """Accepts a WebSocket (RFC 6455) and sends each frame below 64 kB back."""
     accept = base64.b64encode(hashlib.sha1(key.encode() + _WS).digest()).decode()
     writer.write(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Accept: {accept}\r\n\r\n".encode()
     )
     while True:
-        first, length = await reader.readexactly(2)
-        mask = await reader.readexactly(4)
-        data = bytes(c ^ mask[at % 4] for at, c in enumerate(await reader.readexactly(length & 0x7F)))
-        writer.write(bytes((first, len(data))) + data)
+        first, short = await reader.readexactly(2)
+        long = await reader.readexactly(2) if short & 0x7F == 126 else b""
+        mask = int.from_bytes(await reader.readexactly(4), "big")
+        size = int.from_bytes(long, "big") if long else short & 0x7F
+        data = await reader.readexactly(size)
+        words = mask.to_bytes(4, "big") * (size // 4 + 1)
+        plain = (int.from_bytes(data, "big") ^ int.from_bytes(words[:size], "big")).to_bytes(size, "big")
+        writer.write(bytes((first, short & 0x7F)) + long + plain)
         await writer.drain()

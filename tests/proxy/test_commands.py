@@ -1,9 +1,11 @@
 """The commands of the proxy: texts they print, the life of the root, what they refuse in one line."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,6 @@ import pytest
 
 from blockerd.proxy.environment import package_folder
 from tests.e2e.install import environment
-from tests.e2e.proxying import MAIN
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -21,7 +22,7 @@ def call(tmp_path: Path) -> Call:
     (tmp_path / "b.toml").write_text("[lists]\nstarter = false\n")
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", MAIN, *words, "--config", "b.toml"]
+        command = [sys.executable, "-m", "blockerd", *words, "--config", "b.toml"]
         env = {**environment(), "HOME": str(tmp_path / "home")}
         return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=30)
 
@@ -29,15 +30,44 @@ def call(tmp_path: Path) -> Call:
 
 
 def test_without_an_environment_the_proxy_says_what_to_do(tmp_path: Path):
-    """The package lies outside of a checkout here, so that it sees no environment of one."""
-    (tmp_path / "packages").mkdir()
-    shutil.copytree(package_folder(), tmp_path / "packages" / "blockerd", ignore=shutil.ignore_patterns("__pycache__"))
-    env = {**environment(), "PYTHONPATH": str(tmp_path / "packages")}
-    done = subprocess.run([sys.executable, "-c", MAIN, "proxy"], cwd=tmp_path, env=env, capture_output=True, text=True,
-                          check=False, timeout=30)  # fmt: skip
+    done = _outside(tmp_path, ["proxy"])
     assert (done.returncode, done.stderr) == (
         2, "the proxy has no environment of its own yet; run: blockerd proxy setup\n",
     )  # fmt: skip
+
+
+def test_a_supervised_proxy_waits_for_its_environment_and_ends_with_its_supervisor(tmp_path: Path):
+    read, write = os.pipe()
+    threading.Timer(0.5, os.close, (write,)).start()
+    done = _outside(tmp_path, ["proxy"], (read,), BLOCKERD_LIFELINE=str(read))
+    os.close(read)
+    assert done.returncode == 0
+    assert "pages are not filtered: the proxy has no environment yet; run: blockerd proxy setup." in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_status_and_config_check_say_what_the_proxy_lacks(call: Call, tmp_path: Path):
+    text = (tmp_path / "b.toml").read_text()
+    (tmp_path / "b.toml").write_text(f"{text}[proxy]\nenabled = true\n")
+    lacking = "no page rule has an effect: nobody trusts a root of this machine; run: blockerd proxy-ca install"
+    assert f"note: {lacking}" in call("config", "check").stdout
+    assert f"Note: {lacking}" in call("status").stdout
+    assert "127.0.0.1:8054, not running" in call("status").stdout
+    call("proxy-ca", "install", "--by-hand")
+    assert lacking not in call("config", "check").stdout
+    (tmp_path / "b.toml").write_text(text)
+    assert "proxy" not in json.loads(call("status", "--json").stdout)["pids"]
+
+
+def _outside(
+    tmp_path: Path, words: list[str], fds: tuple[int, ...] = (), **more: str
+) -> subprocess.CompletedProcess[str]:
+    """The package lies outside of a checkout here, so that it sees no environment of one."""
+    (tmp_path / "packages").mkdir()
+    shutil.copytree(package_folder(), tmp_path / "packages" / "blockerd", ignore=shutil.ignore_patterns("__pycache__"))
+    env = {**environment(), "PYTHONPATH": str(tmp_path / "packages"), **more}
+    return subprocess.run([sys.executable, "-m", "blockerd", *words], cwd=tmp_path, env=env, capture_output=True,
+                          text=True, check=False, timeout=30, pass_fds=fds)  # fmt: skip
 
 
 def test_the_life_of_the_root(call: Call, tmp_path: Path):

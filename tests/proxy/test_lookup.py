@@ -33,16 +33,17 @@ def test_check_and_the_gate_say_the_same(place: Place):
         scheme, _, rest = page.partition("://")
         host, _, path = rest.partition("/")
         refused = isinstance(gate.request((host,), scheme, 443, f"/{path}", "127.0.0.1"), Refusal)
-        shown, decision = page_decision(settings, place.policy(), page, clock.now())
-        assert (shown, decision.blocked) == (host, refused)
+        found = page_decision(settings, place.policy(), page, clock.now())
+        assert (found.shown, found.decision.blocked) == (host, refused)
+        assert found.title == ("own page rules" if "board" in page else "")
     recorder.close()
 
 
 def test_a_telephone_number_is_looked_up_too(place: Place):
     place.lists = 'categories = ["phone-sex"]'
     place.build()
-    shown, decision = page_decision(place.settings, place.policy(), "tel:+41 906 123", clock.now())
-    assert (shown, decision.category) == ("+41906123", "phone-sex")
+    found = page_decision(place.settings, place.policy(), "tel:+41 906 123", clock.now())
+    assert (found.shown, found.decision.category, found.title) == ("+41906123", "phone-sex", "premium numbers")
 
 
 def test_names_are_left_to_the_names(place: Place):

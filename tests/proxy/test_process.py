@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -19,6 +20,9 @@ PROGRAM = f"""#!{sys.executable}
 import os, select, sys
 held = bytearray(int(open("grow").read()) << 20) if os.path.exists("grow") else b""
 open("started", "a").write(f"{{os.getpid()}}\\n")
+open("words", "w").write(" ".join(sys.argv))
+if os.path.exists("refuse"):
+    sys.exit(1)
 words = int(os.environ["BLOCKERD_WORDS"])
 os.write(words, b"ready\\n")
 select.select([int(os.environ["BLOCKERD_LIFELINE"])], [], [])
@@ -29,8 +33,8 @@ from pathlib import Path
 from blockerd.proxy.environment import Environment
 from blockerd.proxy.process import ProxyProcess
 from blockerd.settings import load
-settings = load(Path("b.toml"), {}, Path.cwd())
-raise SystemExit(ProxyProcess(settings, Environment(Path("venv")), memory_mb=100).run(-1, print))
+reload = lambda: load(Path("b.toml"), {}, Path.cwd())
+raise SystemExit(ProxyProcess(reload(), Environment(Path("venv")), reload, memory_mb=100).run(-1, print))
 """
 
 
@@ -48,7 +52,8 @@ def place(tmp_path: Path) -> Place:
 @pytest.fixture
 def parent(place: Place) -> Iterator[subprocess.Popen[bytes]]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([sys.executable, "-c", PARENT], cwd=place.folder, env=environment)
+    with (place.folder / "said").open("wb") as said:
+        process = subprocess.Popen([sys.executable, "-c", PARENT], cwd=place.folder, env=environment, stderr=said)
     yield process
     process.kill()
     process.wait(10)
@@ -90,6 +95,42 @@ def test_over_the_memory_cap_it_is_started_again(place: Place):
     wait_until(lambda: len(_started(place)) >= 2)
     (place.folder / "grow").write_text("1")
     wait_until(lambda: len(_started(place)) >= 3)
+
+
+def test_changed_settings_are_taken_up_and_bad_ones_are_not(place: Place, parent: subprocess.Popen[bytes]):
+    wait_until(lambda: _started(place))
+    place.rest = "[proxy]\nlisten = "
+    place.write()
+    parent.send_signal(signal.SIGHUP)
+    wait_until(lambda: "stay as they were" in (place.folder / "said").read_text())
+    place.rest = '[proxy]\nlisten = "127.0.0.1:8055"\nmode = "transparent"\n'
+    place.write()
+    parent.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(_started(place)) == 2)
+    wait_until(lambda: "listen_port=8055" in (place.folder / "words").read_text())
+    assert "mode=transparent" in (place.folder / "words").read_text()
+    assert not alive(_started(place)[0])
+    parent.send_signal(signal.SIGHUP)
+    parent.send_signal(signal.SIGTERM)
+    assert parent.wait(5) == 0
+    assert len(_started(place)) == 2
+
+
+def test_a_port_that_is_taken_is_told_once(place: Place):
+    (place.folder / "refuse").touch()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        place.rest = f'[proxy]\nlisten = "127.0.0.1:{other.getsockname()[1]}"\n'
+        place.write()
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        with (place.folder / "said").open("wb") as said:
+            process = subprocess.Popen([sys.executable, "-c", PARENT], cwd=place.folder, env=environment, stderr=said)
+        try:
+            wait_until(lambda: len(_started(place)) >= 3)
+        finally:
+            process.kill()
+            process.wait(10)
+    told = (place.folder / "said").read_text()
+    assert told.count("is taken; choose another in proxy.listen") == told.count("\n") == 1
 
 
 def test_the_command_listens_on_loopback_and_keeps_nothing(place: Place):

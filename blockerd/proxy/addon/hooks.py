@@ -115,6 +115,7 @@ class Addon:
             self._ticking.cancel()
             self._ticking = None
             self.gate.close()
+            _end_quietly(asyncio.get_running_loop())
 
     async def _tick_for_ever(self) -> None:
         while True:
@@ -294,6 +295,17 @@ class Addon:
             leaf = self._leafs[host] = ca.make_leaf(self._root[1], host, now)
             entry = certs.CertStoreEntry(certs.Cert(leaf.certificate), leaf.key, None, [])
             ctx.master.addons.get("tlsconfig").certstore.certs[host] = entry
+
+
+def _end_quietly(loop: asyncio.AbstractEventLoop) -> None:
+    """Connections that are cut by the end are no error (Python 3.11 tells of each with a traceback)."""
+    tell = loop.call_exception_handler
+
+    def told(context: dict[str, Any]) -> None:
+        if not isinstance(context.get("exception"), asyncio.CancelledError):
+            tell(context)
+
+    loop.call_exception_handler = told  # type: ignore[method-assign]
 
 
 def _response(refusal: Refusal) -> http.Response:
