@@ -17,9 +17,9 @@ from tests.e2e.install import Install, free_port, wait_until
 from tests.e2e.stub import Stub
 
 LISTED, OPEN, MIXED, PINNED, LATER = "cam.listed.test", "open.test", "mixed.test", "pinned.test", "later.test"
-ROOM, NOTED = "room.test", "noted.test"
-RULES = f"||{MIXED}/board^\n||{PINNED}/board^\n||{MIXED}/never\n||{ROOM}/board^\n"
-NAMES = (LISTED, OPEN, MIXED, f"www.{MIXED}", PINNED, LATER, ROOM, NOTED)
+ROOM, NOTED, QUIET = "room.test", "noted.test", "quiet.test"
+RULES = f"||{MIXED}/board^\n||{PINNED}/board^\n||{MIXED}/never\n||{ROOM}/board^\n||{QUIET}/board^\n"
+NAMES = (LISTED, OPEN, MIXED, f"www.{MIXED}", PINNED, LATER, ROOM, NOTED, QUIET)
 
 
 class Machine(Install):

@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx2
 
+from blockerd.proxy.doubt import IN_A_ROW
 from blockerd.proxy.process import resident
 from tests.e2e.browsing import browser
 from tests.e2e.install import NXDOMAIN, alive, kill, members, wait_until
@@ -29,6 +30,7 @@ from tests.e2e.proxied import (
     NOTED,
     OPEN,
     PINNED,
+    QUIET,
     ROOM,
     RULES,
     Home,
@@ -124,6 +126,11 @@ def opened(machine: Machine, origin: Origin) -> dict[str, Any]:
         "pinned first": machine.issuer(PINNED, PINNED, origin.authority),
     }
     wait_until((machine.var / "proxy" / "passed.json").exists, 5, machine.said)
+    for _ in range(IN_A_ROW):
+        _hang_up(machine, QUIET)
+    _hang_up(machine, MIXED)
+    wait_until(lambda: QUIET in (machine.var / "proxy" / "passed.json").read_text(), 5, machine.said)
+    got["quiet then"] = machine.issuer(QUIET, QUIET, origin.authority)
     got["pinned then"] = machine.issuer(PINNED, PINNED, origin.authority)
     got["origin saw"] = [one for one in origin.requests if "oard" in one]
     return got
@@ -348,6 +355,13 @@ def _hello(sni: str) -> bytes:
     except ssl.SSLWantReadError:
         return out.read()
     raise AssertionError("no hello")
+
+
+def _hang_up(machine: Machine, sni: str) -> None:
+    """A client that sees our certificate and goes away without a word."""
+    with machine.tunnel(sni) as sock:
+        sock.sendall(_hello(sni))
+        assert sock.recv(1) == b"\x16"
 
 
 def _in_pieces(machine: Machine, sni: str, first: int) -> str:
