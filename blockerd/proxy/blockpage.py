@@ -56,7 +56,8 @@ class Why:
 
 def page(why: Why, country: Country | None) -> bytes:
     """The page in place of a withheld one."""
-    rows = (("Site", why.site or "an address"), ("Kind", why.kind), ("List", why.source), ("Reason", why.reason),
+    reason = why.reason if why.reason != why.source else ""
+    rows = (("Site", why.site or "an address"), ("Kind", why.kind), ("List", why.source), ("Reason", reason),
             ("Until", why.until))  # fmt: skip
     facts = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in rows if text)
     return _whole(

@@ -39,12 +39,6 @@ class Machine(Install):
         wait_until(lambda: listens(self.proxy_port), 30, self.said)
         return process
 
-    def proxy(self) -> subprocess.Popen[bytes]:
-        """Starts the proxy alone and waits until it listens."""
-        process = self.start("proxy")
-        wait_until(lambda: listens(self.proxy_port), 30, self.said)
-        return process
-
     def curl(self, url: str, *words: str, trust: Path | None = None) -> dict[str, Any]:
         """What curl gets: exit code, status of CONNECT and of the page, HTTP version, the page's text."""
         done = subprocess.run(

@@ -162,6 +162,9 @@ def near(machine: Machine, origin: Origin) -> dict[str, Any]:
         tunnel = machine.curl(f"https://{host}:{port}/")
         got[f"CONNECT {host}"], got[f"exit {host}"] = tunnel["connect"], tunnel["exit"]
         got[host] = machine.curl(f"http://{host}:{port}/")["code"]
+    assert not _recorded(machine, ADDRESS)
+    got["own port"] = machine.curl(f"http://{ADDRESS}:{port}/")["code"]
+    wait_until(lambda: _recorded(machine, ADDRESS), 5, machine.said)
     return got
 
 
@@ -250,18 +253,20 @@ def faults(machine: Machine, origin: Origin) -> dict[str, Any]:
 
 
 def without_policy(folder: Path, upstream: int, origin: Origin) -> dict[str, Any]:
-    """A proxy that has no policy: what `proxy.on_policy_error` says."""
-    found = {}
+    """Proxies that have no policy: what `proxy.on_policy_error` says."""
+    machines = {}
     for what in ("block", "pass"):
         (folder / what).mkdir()
-        machine = Machine(folder / what, upstream, f'on_policy_error = "{what}"\n')
-        try:
-            machine.proxy()
-            found[what] = [machine.curl(f"https://{OPEN}/", trust=origin.authority)["connect"],
-                           machine.curl(f"http://{LISTED}/")["code"]]  # fmt: skip
-        finally:
+        machines[what] = Machine(folder / what, upstream, f'on_policy_error = "{what}"\n')
+        machines[what].start("proxy")
+    try:
+        for machine in machines.values():
+            wait_until(lambda port=machine.proxy_port: listens(port), 30, machine.said)  # type: ignore[misc]
+        return {what: [machine.curl(f"https://{OPEN}/", trust=origin.authority)["connect"],
+                       machine.curl(f"http://{LISTED}/")["code"]] for what, machine in machines.items()}  # fmt: skip
+    finally:
+        for machine in machines.values():
             machine.end()
-    return found
 
 
 def _upgrade() -> list[str]:
@@ -335,6 +340,11 @@ def _frames(machine: Machine, host: str) -> dict[str, float]:
                 left -= len(piece)
             back += not left
         return {"back": back, "grown": (resident(pid) - before) / 2**20}
+
+
+def _recorded(machine: Machine, text: str) -> bool:
+    """True once `text` stands in the journal."""
+    return any(text.encode() in path.read_bytes() for path in machine.var.glob("journal.sqlite*"))
 
 
 def _ask(machine: Machine, request: dict[str, Any]) -> dict[str, Any]:

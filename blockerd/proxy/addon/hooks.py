@@ -110,7 +110,11 @@ class Addon:
         self._lifeline = Lifeline.from_environment()
         self._lifeline.watch(loop, ctx.master.shutdown)
         servers = [(_here(one.host), one.port) for one in self._settings.dns.listen if one.port]
-        loop.getaddrinfo = resolve.guard(servers, loop.getaddrinfo, self._near)  # type: ignore[method-assign,assignment]
+        listen = (*self._settings.dns.listen, self._settings.proxy.listen, self._settings.web.listen)
+        self._own_ports = {one.port for one in listen}
+        loop.getaddrinfo = resolve.guard(  # type: ignore[method-assign,assignment]
+            servers, loop.getaddrinfo, self._near, self._own_ports
+        )
         self._ticking = loop.create_task(self._tick_for_ever())
 
     def done(self) -> None:
@@ -216,9 +220,9 @@ class Addon:
     @steady
     def server_connect(self, data: Any) -> None:  # noqa: ANN401
         """Addresses of this machine and the home are not reached; names are looked at again when they are resolved."""
-        host = data.server.address[0]
+        host, port = data.server.address[:2]
         address = resolve.literal(host)
-        if address and resolve.is_near(address):
+        if address and (resolve.is_near(address) or (port in self._own_ports and resolve.is_own(address))):
             self.gate.near(host)
             data.server.error = "leads to this machine or into the home"
 
