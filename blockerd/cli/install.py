@@ -19,6 +19,7 @@ from blockerd.binding.change import Direction
 from blockerd.binding.submit import record
 from blockerd.cli import looking
 from blockerd.cli.output import Stop, bold, dump, say, settings_of, warn
+from blockerd.cli.proxy import take_root_out
 from blockerd.journal import spool
 from blockerd.model import Change
 from blockerd.process import run_folder, spool_folder
@@ -150,6 +151,8 @@ def run_uninstall(args: argparse.Namespace) -> int:
     data = args.data or _choose("Your settings and your record?", keep, "keep")
     if settings and args.root == Path("/"):
         say(_tell_readers(settings, send))
+        for problem in take_root_out(settings):
+            warn(f"the root of the page filter is still trusted in {problem}")
     worked = applier.manifest.noted("worked")
     troubles = applier.undo(data=data == "remove", tell=warn)
     if data == "keep" and settings:

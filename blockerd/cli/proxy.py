@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import platform
 import select
 import signal
 import sys
@@ -120,6 +121,7 @@ def run_setup(args: argparse.Namespace) -> int:
     lock = None if args.newest else environment.shipped_lock()
     made = environment.Environment(folder)
     try:
+        _as_owner_of(settings.state.dir)
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if args.again or not made.made_from(lock):
             made = environment.make(folder, Path(args.python), say, lock)
@@ -130,6 +132,16 @@ def run_setup(args: argparse.Namespace) -> int:
         raise Stop(f"{folder}: {error.strerror}", 1) from None
     say(f"mitmproxy {version} is ready in {folder}. Next: blockerd proxy-ca install, then blockerd proxy")
     return 0
+
+
+def _as_owner_of(folder: Path) -> None:
+    """Root that works for the service becomes the service first: nothing that is downloaded runs as root."""
+    if os.geteuid() != 0 or not folder.exists() or not (owner := folder.stat()).st_uid:
+        return
+    os.setgroups([])
+    os.setgid(owner.st_gid)
+    os.setuid(owner.st_uid)
+    os.environ.update(HOME=str(folder), PIP_NO_CACHE_DIR="1")
 
 
 def run_pac(args: argparse.Namespace) -> int:
@@ -290,20 +302,39 @@ def run_remove(args: argparse.Namespace) -> int:
     authority = _authority()
     try:
         folder = manifest.ca_folder(settings)
+        by_hand = stores.commands(folder, platform.system())
         code = _told(stores.remove(folder, stores.run), "out of")
         authority.erase(folder)
     except OSError as error:
         raise Stop(str(error)) from None
+    if by_hand:
+        say(f"out of the system's store, by hand: {by_hand[1]}")
     say("the root and its key are gone; no connection is opened any more")
     return code
+
+
+def take_root_out(settings: Settings) -> list[str]:
+    """Takes the root out of every store that has it, for `uninstall`; one line for each that did not let go of it."""
+    from blockerd.proxy import stores
+
+    folder = settings.state.dir / "proxy" / "ca"
+    if not folder.is_dir():
+        return []
+    try:
+        outcomes = stores.remove(folder, stores.run)
+    except OSError as error:
+        return [str(error)]
+    return [f"{one.store.place} ({one.store.kind}): {one.problem}" for one in outcomes if one.problem]
 
 
 def _give(folder: Path, args: argparse.Namespace) -> int:
     from blockerd.proxy import manifest, stores
 
-    if args.by_hand:
+    by_hand = stores.commands(folder, platform.system())
+    if args.by_hand or by_hand:
         stores.by_hand(folder)
-        say(f"trust it where you need it: {folder / manifest.CERT_FILE}")
+        say(f"trust it where you need it: {by_hand[0] if by_hand else folder / manifest.CERT_FILE}")
+    if args.by_hand:
         return 0
     home = Path(args.home)
     problem = stores.begin_chromium(home, stores.run)

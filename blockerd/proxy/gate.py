@@ -13,17 +13,19 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from blockerd import clock
 from blockerd.model import Decision
-from blockerd.policy.name import BadName, from_text, site_of, suffixes, to_text
+from blockerd.policy.name import BadName, from_text, masked, site_of, suffixes, to_text
 from blockerd.process import run_folder
 from blockerd.proxy import blockpage, manifest, resolve
 from blockerd.proxy.decide_url import Verdict, decide_host, decide_url, opens
+from blockerd.proxy.doubt import Doubts
 from blockerd.proxy.record import Recorder
 from blockerd.proxy.rulesource import RuleSource
 from blockerd.proxy.url import BadUrl, Url, of
-from blockerd.report.texts import help_by_country
+from blockerd.report import texts
 from blockerd.settings import OnPolicyError, Settings
 
 if TYPE_CHECKING:
@@ -80,7 +82,9 @@ class Gate:
         self._alive_at = self._said_at = 0.0
         self._status = b""
         self._surprises: set[str] = set()
-        self._country: Country | None = help_by_country().of("", settings.time.zone)
+        self._doubts = Doubts()
+        self._texts = texts.load()
+        self._country: Country | None = texts.help_by_country().of("", settings.time.zone)
 
     def tick(self, now: float) -> bool:
         """Takes up changes; True where open connections are to be judged again. `now` is Unix seconds."""
@@ -181,6 +185,17 @@ class Gate:
         self._recorder.notice("certificate not taken: passes from now on",
                               host=self._recorder.host(host, to_text(site_of(name)) if name else ""))  # fmt: skip
 
+    def gave_up(self, host: str, began: float) -> None:
+        """A client of the opened `host` hung up before it asked for anything; `began` is of the monotonic clock."""
+        self._doubts = self._doubts.gave_up(host, began, clock.monotonic())
+        if self._doubts.enough(host):
+            self.asked(host)
+            self.refuses_certificate(host)
+
+    def asked(self, host: str) -> None:
+        """A client of the opened `host` has asked for a page."""
+        self._doubts = self._doubts.asked(host, clock.monotonic())
+
     def near(self, host: str) -> Refusal:
         """Refuses and records a request that leads to this machine or into the home."""
         self.counters.refused += 1
@@ -235,7 +250,20 @@ class Gate:
                 self._recorder.attempt(policy, decision, name, title, client)
         except Exception:  # the block stands whatever happens to its record
             self._surprise("the record")
-        return Refusal(FORBIDDEN, blockpage.page(decision, name, self._country))
+        return Refusal(FORBIDDEN, blockpage.page(self._why(decision, name, title), self._country))
+
+    def _why(self, decision: Decision, name: bytes, title: str) -> blockpage.Why:
+        source = decision.rule.source if decision.rule else ""
+        titles = self.source.titles
+        kind = f"category.{decision.category}"
+        until = when(decision.until, self._settings.time.zone, clock.now()) if decision.until is not None else ""
+        return blockpage.Why(
+            masked(to_text(name)) if name else "",
+            self._texts.text(kind) if self._texts.has(kind) else decision.category,
+            titles.get(source, title or source),
+            decision.reason,
+            until,
+        )
 
     def _count_way(self, way: Way) -> Way:
         if way is Way.OPEN:
@@ -271,6 +299,12 @@ class Gate:
             self._status = data
             with suppress(OSError):
                 manifest.write_file(run_folder(self._settings) / "proxy.json", data)
+
+
+def when(until: float, zone: str, now: float) -> str:
+    """Unix seconds as people say it in their time zone: the hour, with the day where it is not today."""
+    at, today = (clock.utc(seconds).astimezone(ZoneInfo(zone)) for seconds in (until, now))
+    return f"{at:%H:%M}" if at.date() == today.date() else f"{at:%a %H:%M}"
 
 
 def is_local(host: str) -> bool:

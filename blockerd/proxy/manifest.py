@@ -68,16 +68,30 @@ class Manifest:
 
 def proxy_folder(settings: Settings) -> Path:
     """`<state.dir>/proxy`, mode 0700, made where missing."""
-    folder = settings.state.dir / "proxy"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
+    return _folder(settings.state.dir / "proxy")
 
 
 def ca_folder(settings: Settings) -> Path:
     """Where key, root and manifest lie, mode 0700; it is the `confdir` of mitmproxy."""
-    folder = proxy_folder(settings) / "ca"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
+    return _folder(proxy_folder(settings) / "ca")
+
+
+def _folder(path: Path) -> Path:
+    if not path.is_dir():
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owner = owner_above(path)
+        if owner:
+            os.chown(path, *owner)
+    return path
+
+
+def owner_above(path: Path) -> tuple[int, int] | None:
+    """Whose (user and group) a new `path` must be: root writes into the service's folder for the service. None for
+    everybody but root."""
+    if os.geteuid() != 0:
+        return None
+    above = path.parent.stat()
+    return above.st_uid, above.st_gid
 
 
 def read(folder: Path) -> Manifest:
@@ -135,6 +149,8 @@ def write_file(path: Path, data: bytes, mode: int = 0o600) -> None:
     fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(fd, "wb") as file:
+            if owner := owner_above(path):
+                os.fchown(file.fileno(), *owner)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -35,10 +35,12 @@ class Recorder:
             return
         source = decision.rule.source if decision.rule else ""
         titles = {entry.id: entry.title for entry in policy.table.sources}
+        bare = self.level == spool.Level.COUNTS
         shown, of = self._cut(to_text(name) if name else "", to_text(decision.site or site_of(name)) if name else "")
         self._writer.event({
             "kind": "attempt", "time": clock.now_us(), "name": shown, "site": of, "qtype": 0,
-            "category": decision.category, "source": source, "list": titles.get(source, title or "own block list"),
+            "category": "" if bare else decision.category, "source": "" if bare else source,
+            "list": "" if bare else titles.get(source, title or "own block list"),
             "action": decision.action, "channel": "proxy", "client": client.partition("%")[0], "user": "",
             "attempt": kind_of(decision.category),
         })  # fmt: skip

@@ -8,7 +8,7 @@ below asyncio's connections of the process that calls it: the proxy.
 import asyncio
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from ipaddress import ip_address
 from typing import Any
 
@@ -34,6 +34,17 @@ def is_near(address: str) -> bool:
     octets = one.packed
     shared = len(octets) == 4 and octets[0] == 100 and octets[1] & 0xC0 == 64  # RFC 6598
     return is_private(octets) or one.is_multicast or shared
+
+
+def is_own(address: str) -> bool:
+    """True for an address that this machine has, public ones too."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.bind((address, 0))
+        except OSError:
+            return False
+        return True
 
 
 def literal(host: str) -> str:
@@ -106,9 +117,15 @@ def _skip(packet: bytes, at: int) -> int:
 
 
 def guard(
-    servers: Sequence[tuple[str, int]], system: Callable[..., Awaitable[Any]], refused: Callable[[str], None]
+    servers: Sequence[tuple[str, int]],
+    system: Callable[..., Awaitable[Any]],
+    refused: Callable[[str], None],
+    own_ports: Collection[int] = (),
 ) -> Callable[..., Awaitable[Found]]:
-    """A replacement for `loop.getaddrinfo`; `system` is the one it replaces, `refused` is told of each refusal."""
+    """A replacement for `loop.getaddrinfo`; `system` is the one it replaces, `refused` is told of each refusal.
+
+    `own_ports` are ours: at an address that this machine has, public ones too, they are not reached either.
+    """
 
     async def getaddrinfo(host: str | None, port: int | str | None, **more: int) -> Found:
         text = host or ""
@@ -120,6 +137,8 @@ def guard(
             answer = await system(host, port, **more)
             addresses_found = [str(entry[4][0]) for entry in answer]
         far = [one for one in dict.fromkeys(addresses_found) if not is_near(one)]
+        if port in own_ports:
+            far = [one for one in far if not is_own(one)]
         if addresses_found and not far:
             refused(text)
             raise Refused(f"{text} leads to this machine or into the home")

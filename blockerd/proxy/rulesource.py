@@ -54,6 +54,14 @@ class RuleSource:
             changed = self._take_manifest(authority.parent) or changed
         return changed
 
+    @property
+    def titles(self) -> dict[str, str]:
+        """The title of each list and of each file of page rules by its id."""
+        policy, pages = self.policy, self.pages
+        own = {"own-block": "your own block list"}
+        lists = {one.id: one.title for one in policy.table.sources} if policy else {}
+        return {**(pages.rules.titles if pages else {}), **lists, **own}
+
     def forget(self) -> None:
         """Everything is looked at again at the next `follow`."""
         self._stamps.clear()

@@ -5,7 +5,9 @@ macOS have documented commands instead (`BY_HAND`). Refuses nothing for want of 
 with more rights must run. Called by `blockerd proxy-ca` and by uninstall.
 """
 
+import hashlib
 import shutil
+import ssl
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -122,6 +124,21 @@ def by_hand(folder: Path) -> None:
     """
     held = manifest.read(folder)
     manifest.write(folder, held.with_store(Entry(HAND, "", nickname(held.fingerprint), held.fingerprint)))
+
+
+def commands(folder: Path, system: str) -> tuple[str, str] | None:
+    """The commands of `system` (as `platform.system` names it) that install and remove the root of the CA `folder`.
+
+    None where we do it ourselves, or there is no root.
+    """
+    name = {"Darwin": "macOS"}.get(system, system)
+    certificate = folder / CERT_FILE
+    if name not in BY_HAND or not certificate.exists():
+        return None
+    der = ssl.PEM_cert_to_DER_cert(certificate.read_text("ascii"))
+    words = {"certificate": str(certificate), "sha1": hashlib.sha1(der, usedforsecurity=False).hexdigest().upper()}
+    there, back = BY_HAND[name]
+    return there.format(**words), back.format(**words)
 
 
 def remove(folder: Path, run: Run, *, keep: str = "") -> list[Outcome]:

@@ -170,7 +170,10 @@ def proxy_unit(places: Places) -> str:
     text = _unit(
         "blockerd's page filter",
         f"After={DNS}\n",
-        f"ExecStart={places.program} proxy --config {places.config}\n"
+        f"ExecStart={places.program} proxy --wait --config {places.config}\n"
+        "ExecReload=kill -HUP $MAINPID\n"
+        # Names are answered first; mitmdump is started again at 400 MB, this is for what grows faster than that.
+        "Nice=5\nSystemCallErrorNumber=EPERM\nMemoryMax=700M\n"
         "CapabilityBoundingSet=\nRestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX\n",
         places,
     )

@@ -6,7 +6,6 @@
 
 import http.client
 import json
-import os
 import signal
 import socket
 import ssl
@@ -19,77 +18,34 @@ from typing import Any
 
 import httpx2
 
-from blockerd.proxy.environment import Environment, checkout_folder
-from blockerd.proxy.process import command, resident
-from blockerd.settings import load
-from tests.e2e.install import NXDOMAIN, Install, alive, free_port, kill, members, wait_until
+from blockerd.proxy.doubt import IN_A_ROW
+from blockerd.proxy.process import resident
+from tests.e2e.browsing import browser
+from tests.e2e.install import NXDOMAIN, alive, kill, members, wait_until
+from tests.e2e.proxied import (
+    LATER,
+    LISTED,
+    MIXED,
+    NAMES,
+    NOTED,
+    OPEN,
+    PINNED,
+    QUIET,
+    ROOM,
+    RULES,
+    Home,
+    Machine,
+    children,
+    head,
+    listens,
+    started,
+)
 from tests.e2e.stub import ADDRESS, Stub
 from tests.fakes.origin import Origin
 
-LISTED, OPEN, MIXED, PINNED, LATER = "cam.listed.test", "open.test", "mixed.test", "pinned.test", "later.test"
-ROOM, NOTED = "room.test", "noted.test"
-RULES = f"||{MIXED}/board^\n||{PINNED}/board^\n||{MIXED}/never\n||{ROOM}/board^\n"
-NAMES = (LISTED, OPEN, MIXED, f"www.{MIXED}", PINNED, LATER, ROOM, NOTED)
 NEAR = ("127.0.0.1", "[::1]", "0.0.0.0", "2130706433", "localhost", "169.254.1.1", "10.0.0.1", "nas.home.test")
 FRAMES, FRAME = 80, 65_000
 """WebSocket frames that come back, and the octets of each."""
-
-
-class Machine(Install):
-    """An install with a proxy."""
-
-    def __init__(self, folder: Path, upstream: int, config: str, dns: str = "") -> None:
-        self.proxy_port = free_port()
-        super().__init__(folder, upstream, dns=dns)
-        source = self.add_list("cams", f"listed.test\n{NOTED}\n", "cam")
-        self.configure(f'{source}[privacy]\nlevel = "name"\n[proxy]\nenabled = true\n'
-                       f'listen = "127.0.0.1:{self.proxy_port}"\n{config}')  # fmt: skip
-        self.root = self.var / "proxy" / "ca" / "blockerd-ca.crt"
-
-    def run(self) -> subprocess.Popen[bytes]:
-        """Starts the daemon and waits until the filter answers and the proxy listens."""
-        process = super().run()
-        wait_until(lambda: _listens(self.proxy_port), 30, self.said)
-        return process
-
-    def proxy(self) -> subprocess.Popen[bytes]:
-        """Starts the proxy alone and waits until it listens."""
-        process = self.start("proxy")
-        wait_until(lambda: _listens(self.proxy_port), 30, self.said)
-        return process
-
-    def curl(self, url: str, *words: str, trust: Path | None = None) -> dict[str, Any]:
-        """What curl gets: exit code, status of CONNECT and of the page, HTTP version, the page's text."""
-        done = subprocess.run(
-            ["curl", "-sS", "-m", "10", "-x", f"http://127.0.0.1:{self.proxy_port}", *words,
-             *(["--cacert", str(trust)] if trust else []),
-             "-w", "\n%{http_connect} %{http_code} %{http_version} %{size_download}", url],
-            capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
-        page, _, told = done.stdout.rpartition("\n")
-        connect, code, version, size = told.split()
-        return {"exit": done.returncode, "connect": int(connect), "code": int(code), "version": version,
-                "size": int(size), "page": page[-2000:]}  # fmt: skip
-
-    def tunnel(self, host: str, port: int = 443) -> socket.socket:
-        """A tunnel to `host`; raises OSError where the proxy refuses it."""
-        sock = socket.create_connection(("127.0.0.1", self.proxy_port), 10)
-        sock.sendall(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
-        if b" 200 " not in _head(sock).split(b"\r\n")[0]:
-            raise ConnectionRefusedError("not 200")
-        return sock
-
-    def issuer(self, asked: str, sni: str, trust: Path) -> str:
-        """Who signed what a client sees; "closed" where the handshake ends without a certificate."""
-        context = ssl.create_default_context(cafile=str(trust))
-        try:
-            with self.tunnel(asked) as sock, context.wrap_socket(sock, server_hostname=sni) as tls:
-                names = (tls.getpeercert() or {}).get("issuer", ())
-                return str(dict(pair for part in names for pair in part)["organizationName"])  # type: ignore[misc]
-        except ssl.SSLCertVerificationError:
-            return "not trusted"
-        except OSError:
-            return "closed"
 
 
 def main(folder: Path, what: str) -> int:
@@ -170,6 +126,11 @@ def opened(machine: Machine, origin: Origin) -> dict[str, Any]:
         "pinned first": machine.issuer(PINNED, PINNED, origin.authority),
     }
     wait_until((machine.var / "proxy" / "passed.json").exists, 5, machine.said)
+    for _ in range(IN_A_ROW):
+        _hang_up(machine, QUIET)
+    _hang_up(machine, MIXED)
+    wait_until(lambda: QUIET in (machine.var / "proxy" / "passed.json").read_text(), 5, machine.said)
+    got["quiet then"] = machine.issuer(QUIET, QUIET, origin.authority)
     got["pinned then"] = machine.issuer(PINNED, PINNED, origin.authority)
     got["origin saw"] = [one for one in origin.requests if "oard" in one]
     return got
@@ -201,6 +162,9 @@ def near(machine: Machine, origin: Origin) -> dict[str, Any]:
         tunnel = machine.curl(f"https://{host}:{port}/")
         got[f"CONNECT {host}"], got[f"exit {host}"] = tunnel["connect"], tunnel["exit"]
         got[host] = machine.curl(f"http://{host}:{port}/")["code"]
+    assert not _recorded(machine, ADDRESS)
+    got["own port"] = machine.curl(f"http://{ADDRESS}:{port}/")["code"]
+    wait_until(lambda: _recorded(machine, ADDRESS), 5, machine.said)
     return got
 
 
@@ -249,30 +213,16 @@ def downloads(machine: Machine, origin: Origin) -> dict[str, int]:
     }
 
 
-def browser(machine: Machine, origin: Origin) -> dict[str, str]:
-    """Chromium with the root in its own store sees pages, the block page, and an error for a listed host."""
-    home = machine.folder / "chromium"
-    (home / ".pki" / "nssdb").mkdir(parents=True)
-    store = f"sql:{home / '.pki' / 'nssdb'}"
-    subprocess.run(["certutil", "-d", store, "-N", "--empty-password"], check=True)
-    for name, path in (("origin", origin.authority), ("blockerd", machine.root)):
-        subprocess.run(["certutil", "-d", store, "-A", "-t", "C,,", "-n", name, "-i", str(path)], check=True)
-    return {what: _chromium(machine, home, url) for what, url in (
-        ("open", f"https://{OPEN}/page"), ("other", f"https://{MIXED}/page"), ("board", f"https://{MIXED}/board/2"),
-        ("listed", f"https://{LISTED}/"), ("listed http", f"http://{LISTED}/"),
-    )}  # fmt: skip
-
-
 def killed(machine: Machine, process: subprocess.Popen[bytes]) -> dict[str, Any]:
     """mitmdump comes again after its death and after that of the process around it; names are answered meanwhile."""
     pages = []
     for what in ("mitmdump", "proxy"):
         parent = machine.pid("proxy")
-        (child,) = _children(parent)
+        (child,) = children(parent)
         kill(child if what == "mitmdump" else parent, signal.SIGKILL)
         assert machine.rcode("blocked.example") == NXDOMAIN
         wait_until(lambda gone=child: not alive(gone), 5)  # type: ignore[misc]
-        wait_until(lambda: _listens(machine.proxy_port), 30, machine.said)
+        wait_until(lambda: listens(machine.proxy_port), 30, machine.said)
         pages.append(machine.curl(f"http://{OPEN}/again")["code"])
     everybody = members(process.pid)
     return {"pages": pages, "children": len(everybody)}
@@ -289,7 +239,7 @@ def faults(machine: Machine, origin: Origin) -> dict[str, Any]:
     """A gate that raises in its rules, and one that raises in every hook: listed stays shut, others flow."""
     found: dict[str, Any] = {}
     for fault in ("rules", "hooks"):
-        with _started(machine, f"faulty_{fault}.py"):
+        with started(machine, f"faulty_{fault}.py"):
             found[fault] = {
                 "listed": machine.curl(f"https://{LISTED}/")["connect"],
                 "listed http": machine.curl(f"http://{LISTED}/")["code"],
@@ -297,84 +247,26 @@ def faults(machine: Machine, origin: Origin) -> dict[str, Any]:
                 "open": machine.issuer(OPEN, OPEN, origin.authority),
                 "open http": machine.curl(f"http://{OPEN}/")["code"],
             }
-    with _started(machine, "", "socks5"):
+    with started(machine, "", "socks5"):
         found["socks"] = {sni: _socks(machine, sni, origin.authority) for sni in (LISTED, OPEN)}
     return found
 
 
 def without_policy(folder: Path, upstream: int, origin: Origin) -> dict[str, Any]:
-    """A proxy that has no policy: what `proxy.on_policy_error` says."""
-    found = {}
+    """Proxies that have no policy: what `proxy.on_policy_error` says."""
+    machines = {}
     for what in ("block", "pass"):
         (folder / what).mkdir()
-        machine = Machine(folder / what, upstream, f'on_policy_error = "{what}"\n')
-        try:
-            machine.proxy()
-            found[what] = [machine.curl(f"https://{OPEN}/", trust=origin.authority)["connect"],
-                           machine.curl(f"http://{LISTED}/")["code"]]  # fmt: skip
-        finally:
-            machine.end()
-    return found
-
-
-class Home(Stub):
-    """A name server of the home: every name is at 127.0.0.1."""
-
-    def _serve(self) -> None:
-        while True:
-            packet, client = self._sock.recvfrom(4096)
-            if not packet:
-                return
-            question = packet[12 : packet.index(b"\0", 12) + 5]
-            is_a = question[-4:-2] == b"\0\1"
-            record = b"\xc0\x0c\0\1\0\1\0\0\0\x1e\0\4\x7f\0\0\1" if is_a else b""
-            self._sock.sendto(
-                packet[:2] + b"\x81\x80\0\1\0" + bytes((int(is_a),)) + bytes(4) + question + record, client
-            )
-
-
-class _started:
-    """mitmdump with another script or mode, on the machine's port."""
-
-    def __init__(self, machine: Machine, script: str, mode: str = "regular") -> None:
-        folder = checkout_folder()
-        assert folder
-        words = command(load(machine.file, {}, machine.folder), Environment(folder), mode)
-        if script:
-            words[words.index("-s") + 1] = str(Path(__file__).with_name(script))
-        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-        with (machine.folder / "said.txt").open("ab") as said:
-            self._process = subprocess.Popen(words, env=environment, stdout=said, stderr=said, cwd=machine.folder)
-        wait_until(lambda: _listens(machine.proxy_port), 20, machine.said)
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(10)
-
-
-def _listens(port: int) -> bool:
+        machines[what] = Machine(folder / what, upstream, f'on_policy_error = "{what}"\n')
+        machines[what].start("proxy")
     try:
-        socket.create_connection(("127.0.0.1", port), 0.5).close()
-    except OSError:
-        return False
-    return True
-
-
-def _head(sock: socket.socket) -> bytes:
-    data = b""
-    while b"\r\n\r\n" not in data:
-        piece = sock.recv(1)
-        if not piece:
-            raise ConnectionResetError("ended")
-        data += piece
-    return data
-
-
-def _children(pid: int) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        for machine in machines.values():
+            wait_until(lambda port=machine.proxy_port: listens(port), 30, machine.said)  # type: ignore[misc]
+        return {what: [machine.curl(f"https://{OPEN}/", trust=origin.authority)["connect"],
+                       machine.curl(f"http://{LISTED}/")["code"]] for what, machine in machines.items()}  # fmt: skip
+    finally:
+        for machine in machines.values():
+            machine.end()
 
 
 def _upgrade() -> list[str]:
@@ -429,7 +321,7 @@ def _websocket(machine: Machine, host: str) -> ssl.SSLSocket:
     tls = context.wrap_socket(machine.tunnel(host), server_hostname=host)
     words = "\r\n".join(_upgrade()[2::2])
     tls.sendall(f"GET /ws HTTP/1.1\r\nHost: {host}\r\n{words}\r\n\r\n".encode())
-    assert b" 101 " in _head(tls)
+    assert b" 101 " in head(tls)
     return tls
 
 
@@ -437,7 +329,7 @@ def _frames(machine: Machine, host: str) -> dict[str, float]:
     """How many of FRAMES frames come back through a decrypted connection, and by how many MB mitmdump has grown."""
     size = b"\x7e" + FRAME.to_bytes(2, "big")
     sent, wanted = b"\x82" + bytes((size[0] | 0x80,)) + size[1:] + bytes(4) + bytes(FRAME), 4 + FRAME
-    (pid,) = _children(machine.pid("proxy"))
+    (pid,) = children(machine.pid("proxy"))
     with _websocket(machine, host) as tls:
         back = 0
         before = resident(pid)
@@ -448,6 +340,11 @@ def _frames(machine: Machine, host: str) -> dict[str, float]:
                 left -= len(piece)
             back += not left
         return {"back": back, "grown": (resident(pid) - before) / 2**20}
+
+
+def _recorded(machine: Machine, text: str) -> bool:
+    """True once `text` stands in the journal."""
+    return any(text.encode() in path.read_bytes() for path in machine.var.glob("journal.sqlite*"))
 
 
 def _ask(machine: Machine, request: dict[str, Any]) -> dict[str, Any]:
@@ -468,6 +365,13 @@ def _hello(sni: str) -> bytes:
     except ssl.SSLWantReadError:
         return out.read()
     raise AssertionError("no hello")
+
+
+def _hang_up(machine: Machine, sni: str) -> None:
+    """A client that sees our certificate and goes away without a word."""
+    with machine.tunnel(sni) as sock:
+        sock.sendall(_hello(sni))
+        assert sock.recv(1) == b"\x16"
 
 
 def _in_pieces(machine: Machine, sni: str, first: int) -> str:
@@ -499,7 +403,7 @@ def _plain_in_pieces(machine: Machine) -> list[str]:
             except TimeoutError:
                 sock.settimeout(5)
             sock.sendall(text[first:])
-            found.append(_head(sock).split(b"\r\n")[0].decode())
+            found.append(head(sock).split(b"\r\n")[0].decode())
     return found
 
 
@@ -523,16 +427,6 @@ def _socks(machine: Machine, sni: str, trust: Path) -> str:
                 return str(tls.version())
     except OSError:
         return "closed"
-
-
-def _chromium(machine: Machine, home: Path, url: str) -> str:
-    done = subprocess.run(
-        ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-         "--disable-background-networking", "--disable-component-update", f"--user-data-dir={home / 'profile'}",
-         f"--proxy-server=127.0.0.1:{machine.proxy_port}", "--timeout=8000", "--dump-dom", url],
-        env={**os.environ, "HOME": str(home)}, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    return done.stdout[-3000:]
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 from blockerd.proxy.environment import Environment, checkout_folder
 from tests.e2e import proxying
 from tests.e2e.install import ROOT, environment
-from tests.e2e.proxying import LISTED, MIXED, OPEN, PINNED
+from tests.e2e.proxied import LISTED, MIXED, NOTED, OPEN, PINNED, QUIET
 from tests.trials.namespace import ALONE, alone
 
 ORIGIN = "Origin of these tests"
@@ -91,7 +91,8 @@ def test_frames_of_a_websocket_come_back_and_are_not_kept(told: dict[str, Any]):
 
 def test_a_pinned_client_passes_from_its_second_try_on_and_is_listed(told: dict[str, Any]):
     assert (told["opened"]["pinned first"], told["opened"]["pinned then"]) == ("not trusted", ORIGIN)
-    assert list(told["root"]["passed"]) == [PINNED]
+    assert told["opened"]["quiet then"] == ORIGIN, "one that hangs up without a word, four times in a row"
+    assert list(told["root"]["passed"]) == [PINNED, QUIET]
 
 
 def test_handshakes_that_name_another_host_are_judged_by_both(told: dict[str, Any]):
@@ -121,6 +122,10 @@ def test_this_machine_and_the_home_are_not_reached(told: dict[str, Any], host: s
     assert told["near"][f"CONNECT {host}"] == 403 or told["near"][f"exit {host}"] != 0
 
 
+def test_our_own_ports_are_not_reached_by_another_address_of_this_machine_either(told: dict[str, Any]):
+    assert told["near"]["own port"] == 502
+
+
 def test_an_open_connection_ends_when_its_block_begins_and_others_go_on(told: dict[str, Any]):
     assert told["cut"]["ended"] is True
     assert told["cut"]["seconds"] < 2
@@ -128,7 +133,7 @@ def test_an_open_connection_ends_when_its_block_begins_and_others_go_on(told: di
 
 
 def test_where_no_page_of_ours_can_be_shown_the_agent_has_a_notice(told: dict[str, Any]):
-    assert told["notice"] == proxying.NOTED
+    assert told["notice"] == NOTED
 
 
 def test_check_says_what_the_clients_got(told: dict[str, Any]):
@@ -145,6 +150,16 @@ def test_chromium_shows_pages_the_block_page_and_nothing_of_a_listed_host(seen: 
     assert all("<p>/page</p>" in seen[page] for page in ("open", "other"))
     assert all("A page was not opened." in seen[page] for page in ("board", "listed http"))
     assert "origin" not in seen["listed"]
+
+
+@pytest.mark.once
+@pytest.mark.needs_tool("chromium")
+@pytest.mark.needs_tool("firefox-esr")
+def test_firefox_takes_the_root_from_its_profile_and_the_board_is_not_asked_for(seen: dict[str, Any]):
+    shown = seen["firefox"]
+    assert (shown["open"], shown["other"]) == ([f"{OPEN}/page"], [f"{MIXED}/page"])
+    assert shown["board"] == []
+    assert seen["passed"] == 0, "no certificate was refused"
 
 
 def test_it_comes_again_after_its_death_and_that_of_the_process_around_it(told: dict[str, Any]):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from blockerd.cli.proxy import take_root_out
 from blockerd.proxy.environment import package_folder
 from tests.e2e.install import environment
 
@@ -117,6 +118,10 @@ def test_removal_leaves_the_stores_of_a_home_as_they_were(call: Call, tmp_path: 
     assert not stores.install(folder, stores.found(tmp_path, home), stores.run)[0].problem
     assert subprocess.run(words, capture_output=True, check=True).stdout != before
     assert call("proxy-ca", "remove").returncode == 0
+    assert subprocess.run(words, capture_output=True, check=True).stdout == before
+    call("proxy-ca", "install", "--by-hand")
+    assert not stores.install(folder, stores.found(tmp_path, home), stores.run)[0].problem
+    assert take_root_out(load(tmp_path / "b.toml", {}, tmp_path)) == []
     assert subprocess.run(words, capture_output=True, check=True).stdout == before
 
 

@@ -10,6 +10,7 @@ from blockerd.journal.spool import RecordKind, read
 from blockerd.policy.name import to_text
 from blockerd.proxy import ca, manifest, stores
 from blockerd.proxy.decide_url import Verdict
+from blockerd.proxy.doubt import AT_ONCE, IN_A_ROW, WITHIN, Doubts
 from blockerd.proxy.gate import FORBIDDEN, UNAVAILABLE, Gate, Refusal, Way
 from blockerd.proxy.record import Recorder
 from blockerd.proxy.url import read as url
@@ -71,6 +72,7 @@ def test_the_privacy_level_holds_before_the_disk(make: Callable[..., tuple[Gate,
     data = b"".join(path.read_bytes() for path in (place.var / "spool").iterdir())
     assert (b"www.listed" in data) is kept
     assert (b"listed.test" in data) is (level in ("name", "site"))
+    assert (b"cam" in data) is (level != "counts")
 
 
 def test_no_path_and_no_query_is_ever_recorded(make: Callable[..., tuple[Gate, Place]]):
@@ -127,9 +129,44 @@ def test_a_host_whose_client_refused_us_passes_from_then_on_also_after_a_restart
     assert set(manifest.passed(place.var / "proxy")) == {"mixed.test"}
 
 
+def test_a_client_that_hangs_up_now_and_then_is_no_refusal_one_that_always_does_is(
+    make: Callable[..., tuple[Gate, Place]],
+):
+    gate, _ = make()
+    for _ in range(3):
+        for _ in range(IN_A_ROW - 1):
+            gate.gave_up("mixed.test", clock.monotonic())
+        gate.asked("mixed.test")
+    assert gate.way("mixed.test", "mixed.test", ME) is Way.OPEN
+    for _ in range(IN_A_ROW):
+        gate.gave_up("mixed.test", clock.monotonic())
+    assert gate.way("mixed.test", "mixed.test", ME) is Way.PASS
+
+
+def test_only_those_who_hang_up_at_once_while_nobody_asks_count():
+    often = range(IN_A_ROW)
+    at_once, later, beside = Doubts(), Doubts(), Doubts()
+    for at in often:
+        at_once = at_once.gave_up("a.test", at, at + 0.1)
+        later = later.gave_up("a.test", at, at + AT_ONCE + 0.1)
+        beside = beside.asked("a.test", at + 0.1).gave_up("a.test", at, at + 0.2)
+    assert [one.enough("a.test") for one in (at_once, later, beside)] == [True, False, False]
+    assert not at_once.enough("b.test")
+    assert not at_once.asked("a.test", 9.0).enough("a.test")
+
+
+def test_hanging_up_long_ago_counts_no_more():
+    doubts = Doubts()
+    for at in (0.0, 1.0, 2.0, WITHIN + 1.5):
+        doubts = doubts.gave_up("a.test", at, at)
+    assert not doubts.enough("a.test")
+
+
 def test_a_page_is_withheld_and_its_neighbour_is_not(make: Callable[..., tuple[Gate, Place]]):
     gate, _ = make()
-    assert isinstance(gate.request(("mixed.test",), "https", 443, "/board", ME), Refusal)
+    refused = gate.request(("mixed.test",), "https", 443, "/board", ME)
+    assert isinstance(refused, Refusal)
+    assert all(word in refused.page.decode() for word in ("m…d.test", "mixed pages", "own page rules"))
     assert gate.request(("mixed.test",), "https", 443, "/other", ME) is None
     assert isinstance(gate.request(("open.test", "listed.test"), "http", 80, "/", ME), Refusal)
 

@@ -80,6 +80,12 @@ def test_a_name_that_leads_home_is_refused_and_told():
     assert _ask([], "rebinding.test", home) == ["refused", "rebinding.test"]
 
 
+def test_addresses_of_this_machine_are_known():
+    assert resolve.is_own("127.0.0.1")
+    assert not resolve.is_own("192.0.2.77")
+    assert not resolve.is_own("2001:db8::77")
+
+
 def test_of_mixed_answers_only_the_far_one_is_used():
     async def mixed(*_: object, **__: object) -> resolve.Found:
         return [(socket.AF_INET, 1, 6, "", ("127.0.0.1", 443)), (socket.AF_INET, 1, 6, "", ("192.0.2.9", 443))]

@@ -1,5 +1,6 @@
 """Trust stores: real NSS stores of a person, the system's store in a folder; every one is undone, none is missed."""
 
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from blockerd.proxy import ca, manifest, stores
 from blockerd.proxy.stores import NSS, SYSTEM_DEBIAN, Store
+from tests.lists.places import Place
 
 NOW = 1_800_000_000.0
 PROFILES = (
@@ -55,6 +57,31 @@ def test_every_profile_is_found_installed_and_emptied_again(tmp_path: Path, home
     assert [one.problem for one in stores.remove(folder, stores.run)] == [""] * len(before)
     assert {one: _names(one.place) for one in before} == before
     assert manifest.read(folder).stores == ()
+
+
+def test_other_systems_have_commands_that_name_this_root(folder: Path):
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+
+    digest = x509.load_pem_x509_certificate((folder / manifest.CERT_FILE).read_bytes()).fingerprint(hashes.SHA1())
+    for system in ("Darwin", "Windows"):
+        got = stores.commands(folder, system)
+        assert got
+        assert str(folder / manifest.CERT_FILE) in got[0]
+        assert digest.hex().upper() in got[1]
+    assert stores.commands(folder, "Linux") is None
+
+
+@pytest.mark.needs_kernel("root", os.geteuid() == 0)
+def test_what_root_writes_for_the_service_belongs_to_the_service(tmp_path: Path):
+    place = Place(tmp_path)
+    place.var.mkdir()
+    os.chown(place.var, 65534, 65534)
+    ca.ensure(manifest.ca_folder(place.settings), ["mixed.test"], NOW)
+    stores.by_hand(manifest.ca_folder(place.settings))
+    made = [place.var / "proxy", *(place.var / "proxy").rglob("*")]
+    assert len(made) >= 5
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(65534, 65534)}
 
 
 def test_rotation_leaves_the_new_root_alone_in_each_store(tmp_path: Path, home: Path, folder: Path):

@@ -9,40 +9,43 @@ from pathlib import Path
 
 import pytest
 
-from blockerd.model import Action, Decision, RuleRef
-from blockerd.policy.name import from_text
 from blockerd.proxy import blockpage, modes
+from blockerd.proxy.gate import when
 from blockerd.proxy.pac import chromium_policy, firefox_policy, pac
 from blockerd.report.helplines import Country, Line
 from tests.trials.namespace import ALONE, alone
 
 COUNTRY = Country("XX", "Nowhere", "112", (Line("Ear", "0800 1", ""),), "source", date(2026, 1, 1), ())
-DECISION = Decision(Action.NODATA, "page rule", RuleRef("pages-x", 3, "site.test/<board>", "adult"), "adult")
+WHY = blockpage.Why("w…e.test", "adult sites", "boards of mixed sites", "page rule", "07:00")
 
 
 def test_help_stands_before_everything_else():
-    text = blockpage.page(DECISION, from_text("www.site.test"), COUNTRY).decode()
-    body = text.partition("<body>")[2]
+    body = blockpage.page(WHY, COUNTRY).decode().partition("<body>")[2]
     assert body.index("0800 1") < body.index("A page was not opened.")
-    assert "findahelpline.com" in blockpage.page(DECISION, b"", None).decode()
+    assert "findahelpline.com" in blockpage.page(WHY, None).decode()
 
 
 def test_the_page_holds_nothing_remote_and_no_script():
-    text = blockpage.page(DECISION, from_text("www.site.test"), COUNTRY).decode()
+    text = blockpage.page(WHY, COUNTRY).decode()
     assert not re.search(r"<script|<img|src=|href=|url\(|@import", text)
     assert "default-src 'none'" in dict(blockpage.HEADERS)["Content-Security-Policy"]
 
 
-def test_the_page_names_neither_the_page_nor_the_whole_site():
-    text = blockpage.page(DECISION, from_text("www.site.test"), COUNTRY).decode()
-    assert "www.site.test" not in text
-    assert "board" not in text
+def test_it_says_what_why_and_until_when_and_leaves_out_what_is_not_known():
+    text = blockpage.page(WHY, COUNTRY).decode()
+    assert all(word in text for word in ("w…e.test", "adult sites", "boards of mixed sites", "page rule", "07:00"))
+    assert "<dt>Until</dt>" not in blockpage.page(blockpage.Why("a.test", "", "", "listed"), COUNTRY).decode()
 
 
 def test_hostile_texts_stay_texts():
-    hostile = Decision(Action.NODATA, '<b>"x', RuleRef("<i>", 1, "", ""), "<u>")
-    text = blockpage.page(hostile, b"\x03<b>\x04test\x00", COUNTRY, link='"><script>').decode()
-    assert not re.search(r"<b>|<i>|<u>|<script", text)
+    text = blockpage.page(blockpage.Why("<b>", "<i>", '"><script>', "<u>", "<s>"), COUNTRY).decode()
+    assert not re.search(r"<b>|<i>|<u>|<s>|<script", text)
+
+
+def test_an_end_is_told_as_people_say_it():
+    noon = 1_800_014_400.0  # Fri 15 Jan 2027, 12:00 UTC
+    assert when(noon + 3600, "Europe/Berlin", noon) == "14:00"
+    assert when(noon + 86400, "Europe/Berlin", noon) == "Sat 13:00"
 
 
 def test_policies_are_json_and_turn_quic_off():

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 TICK = 0.25
 _HELLO_MOST, _LINE_MOST = 65536, 16384
 _TLS = b"\x16\x03\x01"
-_NOT_TRUSTED = "does not trust"
+_NOT_TRUSTED = "The client does not trust"
 
 Hook = TypeVar("Hook", bound=Callable[..., None])
 
@@ -47,11 +47,15 @@ class Closed(layer.Layer):
 
 @dataclass(slots=True)
 class Open:
-    """A client's connection: the hosts it is for, the URLs last asked for, whether it is decrypted."""
+    """A client's connection: the hosts it is for, the URLs last asked for, whether it is decrypted; `opens` is then its
+    host and `began` when (monotonic seconds); `silent` is True until something was asked for, or we ended it."""
 
     hosts: set[str] = field(default_factory=set)
     urls: dict[str, Url] = field(default_factory=dict)
     opened: bool = False
+    opens: str = ""
+    began: float = 0.0
+    silent: bool = True
 
 
 def steady(hook: Hook) -> Hook:
@@ -106,7 +110,11 @@ class Addon:
         self._lifeline = Lifeline.from_environment()
         self._lifeline.watch(loop, ctx.master.shutdown)
         servers = [(_here(one.host), one.port) for one in self._settings.dns.listen if one.port]
-        loop.getaddrinfo = resolve.guard(servers, loop.getaddrinfo, self._near)  # type: ignore[method-assign,assignment]
+        listen = (*self._settings.dns.listen, self._settings.proxy.listen, self._settings.web.listen)
+        self._own_ports = {one.port for one in listen}
+        loop.getaddrinfo = resolve.guard(  # type: ignore[method-assign,assignment]
+            servers, loop.getaddrinfo, self._near, self._own_ports
+        )
         self._ticking = loop.create_task(self._tick_for_ever())
 
     def done(self) -> None:
@@ -114,6 +122,7 @@ class Addon:
         if self._ticking:
             self._ticking.cancel()
             self._ticking = None
+            self._open.clear()
             self.gate.close()
             _end_quietly(asyncio.get_running_loop())
 
@@ -133,6 +142,7 @@ class Addon:
             held = self._open.get(handler.client.id)
             if held and not self.gate.goes_on(held.hosts, held.urls.values(), opened=held.opened):
                 self.gate.counters.cut += 1
+                held.silent = False
                 for io in list(handler.transports.values()):
                     if io.handler:
                         io.handler.cancel("withheld from now on")
@@ -144,7 +154,9 @@ class Addon:
 
     def client_disconnected(self, client: Any) -> None:  # noqa: ANN401
         """Forgets the connection."""
-        self._open.pop(client.id, None)
+        held = self._open.pop(client.id, None)
+        if held and held.opened and held.silent:
+            self.gate.gave_up(held.opens, held.began)
 
     @steady
     def http_connect(self, flow: http.HTTPFlow) -> None:
@@ -188,7 +200,7 @@ class Addon:
         if way is Way.PASS:
             return TCPLayer(context, ignore=True)
         self._give_leaf(sni)
-        held.opened = True
+        held.opened, held.opens, held.began = True, sni, clock.monotonic()
         self._theirs.next_layer(nextlayer)
         chosen: layer.Layer | None = nextlayer.layer
         return chosen
@@ -200,16 +212,17 @@ class Addon:
 
     @steady
     def tls_failed_client(self, data: Any) -> None:  # noqa: ANN401
-        """A client that does not take our certificate: its host passes from now on."""
-        if _NOT_TRUSTED in (data.conn.error or "") and data.conn.sni:
+        """A client that says that it does not take our certificate: its host passes from now on."""
+        if (data.conn.error or "").startswith(_NOT_TRUSTED) and data.conn.sni:
+            self._held(data.context.client).silent = False
             self.gate.refuses_certificate(data.conn.sni)
 
     @steady
     def server_connect(self, data: Any) -> None:  # noqa: ANN401
         """Addresses of this machine and the home are not reached; names are looked at again when they are resolved."""
-        host = data.server.address[0]
+        host, port = data.server.address[:2]
         address = resolve.literal(host)
-        if address and resolve.is_near(address):
+        if address and (resolve.is_near(address) or (port in self._own_ports and resolve.is_own(address))):
             self.gate.near(host)
             data.server.error = "leads to this machine or into the home"
 
@@ -223,6 +236,7 @@ class Addon:
         if isinstance(found, Refusal):
             request.stream = False
             flow.response = _response(found)
+            self._remember(flow, ())
             return
         if isinstance(found, Verdict):
             for key, value in found.sets:
@@ -271,6 +285,9 @@ class Addon:
 
     def _remember(self, flow: http.HTTPFlow, hosts: tuple[str, ...]) -> None:
         held = self._held(flow.client_conn)
+        held.silent = False
+        if held.opened:
+            self.gate.asked(held.opens)
         for host in filter(None, hosts):
             held.hosts.add(host)
             try:
