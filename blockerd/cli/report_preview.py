@@ -107,14 +107,17 @@ def _as_of(
 
 
 def _named(record: View, period: Period, days: dict[date, Day]) -> dict[date, Day]:
-    """Those of `days` in `period` with the names that were asked for: they are in no summary and in no mail."""
-    readings = read(list(record.attempts(period.start - control_days.LOOK_BACK * control_days.DAY_US, period.end)))
+    """Those of `days` in `period` with the names that were asked for: they are in no summary and in no mail.
+
+    Each day is read as it was when it was told: later ones would make a pattern of what was none then.
+    """
+    back = control_days.LOOK_BACK * control_days.DAY_US
+    every = list(record.attempts(period.start - back, period.end))
     found: dict[date, Day] = {}
     for day in period.days:
-        sites = Counter(
-            one.attempt.site for one in readings
-            if day.start <= one.attempt.time < day.end and one.sort == Sort.REQUEST and one.attempt.site
-        )  # fmt: skip
+        readings = read([one for one in every if day.start - back <= one.time < day.end])
+        asked = (one.attempt for one in readings if one.sort == Sort.REQUEST and one.attempt.time >= day.start)
+        sites = Counter(one.site for one in asked if one.site)
         if day.date in days and sites:
             found[day.date] = replace(days[day.date], sites=tuple(sorted(sites.items())))
     return found
