@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from blockerd import clock
 from blockerd.cli import report_mails as mails
+from blockerd.cli import report_words
 from blockerd.cli.ask import ask
 from blockerd.cli.log import stamp, view
 from blockerd.cli.output import Stop, dump, say, settings_of
@@ -37,6 +38,7 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     look.add_argument("--reveal", action="store_true", help="names whole, for yourself or a page for a therapist")
     look.set_defaults(run=run_preview)
     mails.register(words)
+    report_words.register(words)
     note = words.add_parser("note", help="a word of your own in the next note to each reader", allow_abbrev=False)
     note.add_argument("names", nargs="*", metavar="TEXT", help="without any: take back what nobody has yet")
     note.set_defaults(run=run_note)
