@@ -5,11 +5,12 @@ tell a day again, also one whose summary was removed. Called by `control_reports
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta, tzinfo
 from typing import Any
 
 import blockerd.journal.outbox as mailbox
+from blockerd.binding.change import Direction
 from blockerd.journal.entry import Change as ChangeEntry
 from blockerd.journal.entry import Daily, Entry, Lost, Pause, decode, kind_of
 from blockerd.journal.grow import add_entries
@@ -21,14 +22,15 @@ from blockerd.report.coverage import Boot, Stretch, minutes, signs_of, stretches
 from blockerd.report.daily import DayFacts, payloads, told
 from blockerd.report.episodes import Episode, episodes
 from blockerd.report.period import Day, day_of, run_of
+from blockerd.report.protected import Plan, ending_in, inside, kept
 from blockerd.report.requests import Reading, read
 from blockerd.report.week import Day as DayTold
-from blockerd.report.week import Marks
+from blockerd.report.week import Marks, Signs
 from blockerd.screentime import budgets, store
 from blockerd.screentime.heartbeat import Beat, union
 from blockerd.screentime.sums import clip
 from blockerd.screentime.usage import usage
-from blockerd.settings import Role
+from blockerd.settings import Role, Settings
 
 DAY_US, MINUTE_US = 86_400_000_000, 60_000_000
 SETTLED_US = 5 * MINUTE_US
@@ -43,6 +45,7 @@ MOST = 400
 LATE = parse_window("23:00-05:00")
 
 _SIGNS = ("start", "stop", "mark", "again", "beat", "unclean")
+NO_PLAN = Plan()
 Summaries = dict[Role, dict[str, Any]]
 
 
@@ -55,6 +58,12 @@ class Known:
     episodes: Sequence[Episode]
     entries: Sequence[Entry]
     active: Sequence[Beat[str]] | None
+
+
+def plan_of(settings: Settings) -> Plan:
+    """What the settings say of protected times and yardsticks."""
+    schedules = [(one.category, one.days, one.windows) for one in settings.schedule]
+    return Plan(schedules, settings.report.yardsticks)
 
 
 def owed(told_last: date | None, first: int | None, now: int, zone: tzinfo) -> list[date]:
@@ -78,7 +87,13 @@ def begun(view: View) -> int | None:
 
 
 def summarised(
-    view: View, days: Sequence[date], boots: Sequence[Boot] | None, now: int, zone: tzinfo, earlier: Mapping[date, int]
+    view: View,
+    days: Sequence[date],
+    boots: Sequence[Boot] | None,
+    now: int,
+    zone: tzinfo,
+    earlier: Mapping[date, int],
+    plan: Plan = NO_PLAN,
 ) -> dict[date, Summaries]:
     """The payloads of `days` (in order, without a hole); `earlier` are the requests of days told before.
 
@@ -92,7 +107,7 @@ def summarised(
     counts, found = dict(earlier), dict[date, Summaries]()
     for day in whole.days:
         before = [counts[at] for at in sorted(counts) if day.date - timedelta(days=27) <= at < day.date]
-        found[day.date] = dict(payloads(_facts(day, known, before, zone), zone))
+        found[day.date] = dict(payloads(_facts(day, known, before, plan, zone), zone))
         counts[day.date] = told(found[day.date][Role.SELF]).total
     return found
 
@@ -147,7 +162,8 @@ def _event(entry: Entry) -> dict[str, Any]:
     return {**{one.name: getattr(entry, one.name) for one in fields(entry)}, "kind": kind_of(entry)}
 
 
-def _facts(day: Day, known: Known, earlier: Sequence[int], zone: tzinfo) -> DayFacts:
+def _facts(day: Day, known: Known, earlier: Sequence[int], plan: Plan, zone: tzinfo) -> DayFacts:
+    times = ending_in(day, plan.schedules, zone)
     entries = [entry for entry in known.entries if day.start <= entry.at < day.end]
     active = None if known.active is None else clip(known.active, day.start, day.end)
     return DayFacts(
@@ -156,11 +172,18 @@ def _facts(day: Day, known: Known, earlier: Sequence[int], zone: tzinfo) -> DayF
         readings=[one for one in known.readings if day.start <= one.attempt.time < day.end],
         episodes=[one for one in known.episodes if day.start <= one.start < day.end],
         changes=[_change(entry) for entry in entries if isinstance(entry, ChangeEntry)],
-        marks=_marks(day, entries),
+        marks=replace(_marks(day, entries), protected=len(times), kept=kept(times, known.readings)),
         screen=None if active is None else sum(beat.length for beat in union(active)) // MINUTE_US,
         late=None if active is None else budgets.late(active, [LATE], zone) // MINUTE_US,
+        signs=_signs(entries, inside(times, known.readings)) if plan.yardsticks else None,
         earlier=earlier,
     )
+
+
+def _signs(entries: Sequence[Entry], continued: int) -> Signs:
+    """Asked to open: pauses, and what was made weaker. Went on: requests in the user's own protected times."""
+    weaker = sum(isinstance(one, ChangeEntry) and one.direction == Direction.WEAKER for one in entries)
+    return Signs(control=weaker + sum(isinstance(one, Pause) for one in entries), continuation=continued)
 
 
 def _change(entry: ChangeEntry) -> Change:

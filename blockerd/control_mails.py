@@ -231,8 +231,8 @@ def letter_of(settings: Settings, role: Role, period: Period, now: int) -> Lette
         country=help_by_country().of(report.country, settings.time.zone),
         lists_age=lists_age(settings),
         partial=len(period.days) < LENGTH[report.every],
-        plan=_lines(settings.state.dir / PLAN),
-        resources=_lines(settings.state.dir / RESOURCES),
+        plan=lines_of(settings.state.dir / PLAN),
+        resources=lines_of(settings.state.dir / RESOURCES),
         yardsticks=report.yardsticks,
     )
 
@@ -346,7 +346,7 @@ def _texts() -> Catalogue:
     return load()
 
 
-def _lines(path: Path) -> tuple[str, ...]:
+def lines_of(path: Path) -> tuple[str, ...]:
     """Lines of a small file of the user's own; none where there is no such file."""
     try:
         return tuple(line for line in path.read_text("utf-8")[:4000].splitlines() if line.strip())

@@ -146,7 +146,7 @@ class Reports:
 
     def _tell_days(self) -> None:
         """Leaves for the days that are over."""
-        now, zone = self._now(), self._zone
+        now, zone, plan = self._now(), self._zone, control_days.plan_of(self.settings)
         last = self._keeper.within(_last_told)
         if last is not None and last >= day_of(now, zone) - timedelta(days=1):
             return
@@ -155,7 +155,7 @@ class Reports:
         with self._view() as view:
             days = control_days.owed(last, control_days.begun(view), now, zone)
             if days:
-                found = control_days.summarised(view, days, self._boots(now), now, zone, counts)
+                found = control_days.summarised(view, days, self._boots(now), now, zone, counts, plan)
                 self._keeper.within(lambda db: control_days.keep(db, found, zone))
 
     def _step(self, db: Any) -> None:  # noqa: ANN401  (the journal's connection)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyrage
@@ -11,6 +12,7 @@ import blockerd.journal.outbox as mailbox
 from blockerd.journal.outbox import Stand
 from blockerd.report import consent, verify
 from blockerd.report.partner import Says, Send, State
+from blockerd.settings import Schedule
 from tests.fakes.mailserver import MailServer, Mood, server_of
 from tests.fakes.sharing import DAY, HOUR, ME, MINUTE, Home, code_in, kinds, partner, received, stop_code_in, us
 
@@ -332,6 +334,32 @@ def test_word_of_an_end_can_be_taken_back_and_nothing_may_be_sent_at_all(shared:
     shared.request("report-halt", how="nothing")
     shared.until("2026-11-30T20:00+01:00", step=DAY)
     assert len(shared.got("Robin")) == before
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_the_signs_are_in_mail_and_evidence_only_where_they_were_asked_for(
+    tmp_path: Path, server: MailServer, wanted: bool
+):
+    people = (partner("Doc", "therapist"), partner("Robin", "spouse"))
+    home = Home(tmp_path, server, NOON, *people, yardsticks=wanted)
+    home.settings = replace(home.settings, schedule=(Schedule(category="adult", windows=("21:00-07:00",)),))
+    home.reports.settings = home.settings
+    home.sign("start")
+    home.agree()
+    home.pair("Doc")
+    home.pair("Robin")
+    home.until("2026-11-11T22:00+01:00")
+    home.ask("a.test")
+    home.until("2026-11-15T18:00+01:00", step=6 * HOUR)
+    doc, robin = home.got("Doc")[-1], home.got("Robin")[-1]
+    assert (doc.line("kind"), robin.line("kind")) == ("report", "report")
+    assert "Protected times kept: 4 of 5." in robin.text
+    assert ("A number to talk about, not a diagnosis." in doc.text) is wanted
+    assert ("Requests after an own limit or in protected time: 1." in doc.text) is wanted
+    assert ('"signs"' in doc.evidence) is wanted
+    assert "signs" not in robin.evidence
+    assert "diagnosis" not in robin.text
+    home.close()
 
 
 def test_names_go_to_a_therapist_alone_closed_and_only_with_their_key(tmp_path: Path, server: MailServer):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from blockerd import __version__, clock
+from blockerd import __version__, clock, control_days
 from blockerd.cli.output import Stop, bold, dump, say, settings_of
 from blockerd.cli.report import as_dict, summary_of
 from blockerd.journal.append import Journal
@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
         fill(folder, moments(weeks, SEED))
         with View(folder / "journal.sqlite", folder / "spool") as record:
             summary = summary_of(record, weeks[-1], now)
+        tell(folder, weeks, now, zone)
         notes = write_mails(folder, weeks, zone, zone_name)
     except (OSError, JournalError) as error:
         raise Stop(f"no demo: {error}", 1) from None
@@ -93,6 +94,22 @@ def fill(folder: Path, story: Iterable[Visit | Sign]) -> None:
         journal.close()
     if drained.state != DrainState.OK:
         raise JournalError(drained.message)
+
+
+def tell(folder: Path, weeks: list[Period], now: int, zone: ZoneInfo) -> None:
+    """Leaves for the days of `weeks` in the journal below `folder`, as `control` appends them day by day.
+
+    Raises:
+        JournalError, OSError: they cannot be written.
+    """
+    days = [day.date for week in weeks for day in week.days]
+    with View(folder / "journal.sqlite", folder / "spool") as record:
+        found = control_days.summarised(record, days, None, now, zone, {})
+    journal = Journal(folder / "journal.sqlite", clock.now_us)
+    try:
+        journal.within(lambda db: control_days.keep(db, found, zone))
+    finally:
+        journal.close()
 
 
 def _write(spool: Path, story: Iterable[Visit | Sign]) -> None:

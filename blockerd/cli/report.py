@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from blockerd import clock
 from blockerd.cli import report_mails as mails
+from blockerd.cli import report_words
 from blockerd.cli.ask import ask
 from blockerd.cli.log import stamp, view
 from blockerd.cli.output import Stop, dump, say, settings_of
@@ -21,6 +22,7 @@ from blockerd.journal.schema import JournalError
 from blockerd.lists import fetch_record
 from blockerd.lists.added import merged
 from blockerd.report.period import Period, week, week_of
+from blockerd.report.roles import REVEALED
 from blockerd.report.summarise import ListState, PeriodSummary, summarise
 from blockerd.settings import Role, Settings
 
@@ -33,8 +35,10 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     look.add_argument("--role", choices=list(Role), type=Role, default=Role.SELF, help="as whom (default: yourself)")
     look.add_argument("--week", metavar="YYYY-Www", help="an ISO week, e.g. 2026-W47; without it the note to come")
     look.add_argument("--html", metavar="FILE", help="write the page that the mail holds to a new file")
+    look.add_argument("--reveal", action="store_true", help="names whole, for yourself or a page for a therapist")
     look.set_defaults(run=run_preview)
     mails.register(words)
+    report_words.register(words)
     note = words.add_parser("note", help="a word of your own in the next note to each reader", allow_abbrev=False)
     note.add_argument("names", nargs="*", metavar="TEXT", help="without any: take back what nobody has yet")
     note.set_defaults(run=run_note)
@@ -52,6 +56,8 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
 def run_preview(args: argparse.Namespace) -> int:
     """Exit 0 done, 1 the journal cannot be read, 2 no such week, or the file cannot be made."""
     settings = settings_of(args)
+    if args.reveal and args.role not in REVEALED:
+        raise Stop(f"--reveal: a {args.role} is told no names; preview as self or therapist")
     zone = ZoneInfo(settings.time.zone)
     now = clock.now_us()
     try:
@@ -60,7 +66,7 @@ def run_preview(args: argparse.Namespace) -> int:
         raise Stop(f"--week {error}") from None
     try:
         with view(settings) as record:
-            shown = preview(settings, record, args.role, period, now)
+            shown = preview(settings, record, args.role, period, now, reveal=args.reveal)
             summary = summary_of(record, period or week_of(now, zone), now) if args.json else None
     except JournalError as error:
         raise Stop(str(error), 1) from None

@@ -52,6 +52,25 @@ def test_the_preview_names_no_site(config: Path, capsys: pytest.CaptureFixture[s
     assert "adult" in out
 
 
+def test_names_are_whole_only_where_asked_and_only_for_oneself_and_a_therapist(
+    config: Path, capsys: pytest.CaptureFixture[str]
+):
+    spool = Spool(config.parent / "var" / "spool")
+    spool.alive("start")
+    spool.ask("secret.test")
+    spool.alive("alive")
+    week = ["--week", "2026-W47", "--config", str(config)]
+    assert main(["report", "preview", *week]) == 0
+    assert "s…t.test" in capsys.readouterr().out
+    for role in ("self", "therapist"):
+        assert main(["report", "preview", "--role", role, "--reveal", *week]) == 0
+        assert "secret.test" in capsys.readouterr().out
+    for role in ("spouse", "mentor"):
+        assert main(["report", "preview", "--role", role, "--reveal", *week]) == 2
+        assert main(["report", "preview", "--role", role, *week]) == 0
+        assert "secret" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("role", Role)
 def test_help_stands_before_any_figure_whoever_reads(config: Path, capsys: pytest.CaptureFixture[str], role: Role):
     Spool(config.parent / "var" / "spool").ask("secret.test")

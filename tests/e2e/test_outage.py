@@ -22,6 +22,7 @@ from tests.e2e.install import environment
 from tests.fakes.mailserver import MailServer, Mood, Taken, server_of
 from tests.fakes.sharing import HOUR, ME, MINUTE, Home, kinds, partner, us
 
+pytestmark = pytest.mark.once
 ROBIN = partner("Robin", "spouse")
 
 

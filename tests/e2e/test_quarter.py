@@ -5,27 +5,36 @@ hand; the checker of the mails has the last word.
 """
 
 import random
+import tempfile
 from base64 import b64decode
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from blockerd.cli.report_preview import preview
 from blockerd.journal.check import check
 from blockerd.journal.log import open_log
+from blockerd.journal.read import View
 from blockerd.report import verify
 from blockerd.report.partner import State
+from blockerd.report.period import week
+from blockerd.settings import Role
 from tests.fakes.mailserver import MailServer, Mood, Taken, server_of
 from tests.fakes.sharing import HOUR, Home, Mailbox, mail, partner, received
 
+pytestmark = pytest.mark.once
 BERLIN = ZoneInfo("Europe/Berlin")
 FIRST, LAST = date(2026, 9, 7), date(2026, 12, 7)
 OUTAGE = (date(2026, 9, 28), date(2026, 10, 5))
 MOVED = date(2026, 10, 14)
 ASLEEP = (date(2026, 11, 7), date(2026, 11, 17))
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "quarter"
 SITES = ("a.test", "b.test", "c.test", "d.test")
 ROBIN, KIM, KIM_NEW, DOC = "robin@mail.test", "kim@mail.test", "kim@new.test", "doc@mail.test"
 
@@ -66,10 +75,17 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    with lived(tmp_path_factory.mktemp("quarter")) as story:
+        yield story
+
+
+@contextmanager
+def lived(folder: Path) -> Iterator[Story]:
+    """The quarter, lived through."""
     server = server_of()
     with server.running():
         people = (partner("Robin", "spouse"), partner("Kim", "mentor"), partner("Doc", "therapist"))
-        home = Home(tmp_path_factory.mktemp("quarter"), server, f"{FIRST}T09:00+02:00", *people)
+        home = Home(folder, server, f"{FIRST}T09:00+02:00", *people)
         story = Story(home)
         server.on_data = lambda one: story.taken.append((home.now, one))
         _live(home, server)
@@ -173,6 +189,16 @@ def test_each_note_tells_the_right_days(story: Story):
     assert got == weeks
 
 
+def previewed(story: Story, role: Role) -> str:
+    """What `blockerd report preview --role` shows on the last evening, names hidden; of whichever version."""
+    folder = (settings := story.home.settings).state.dir
+    with (
+        patch("blockerd.control_mails.__version__", "1.0.0"),
+        View(folder / "journal.sqlite", folder / "spool") as record,
+    ):
+        return preview(settings, record, role, week("2026-W49", BERLIN), story.home.now).text
+
+
 def _saturday(day: date) -> date:
     return day + timedelta(days=(5 - day.weekday()) % 7)
 
@@ -234,6 +260,12 @@ def test_the_user_got_the_same_bytes_of_everything_but_seals_and_codes(story: St
     assert len(mine) - len(copied) == 3, "two were asked again, one lapsed"
 
 
+@pytest.mark.parametrize("role", Role)
+def test_what_report_preview_shows_of_it_is_the_golden_file(story: Story, role: Role):
+    """`python -m tests.e2e.test_quarter` writes them anew; read the difference before committing it."""
+    assert (GOLDEN / f"{role}.txt").read_text("utf-8") == previewed(story, role)
+
+
 def test_every_mail_of_a_day_is_one_moment_of_one_log(story: Story):
     heads = [(int(one.evidence.split("\n")[1]), one.evidence.split("\n")[2]) for _, one in story.to(ROBIN)]
     assert heads == sorted(heads)
@@ -241,3 +273,10 @@ def test_every_mail_of_a_day_is_one_moment_of_one_log(story: Story):
         assert log
         assert all(log.root(size) == b64decode(root) for size, root in heads)
         assert check(log.db).broken == ()
+
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch, lived(Path(scratch)) as told:
+        for each in Role:
+            (GOLDEN / f"{each}.txt").write_text(previewed(told, each), "utf-8")

@@ -8,7 +8,7 @@ import pytest
 
 from blockerd.report.consent import WORDS
 from tests.e2e.install import Install, wait_until
-from tests.fakes.mailserver import MailServer, closed_port, server_of
+from tests.fakes.mailserver import MailServer, Mood, closed_port, server_of
 from tests.fakes.sharing import ME, code_in, mail
 
 ADDRESS = "robin@mail.test"
@@ -61,10 +61,18 @@ def test_from_consent_to_the_last_mail(daemon: Install, server: MailServer):
     assert server.to(ME) == [server.to(ADDRESS)[1]], "the user's copy"
     listed = json.loads(daemon.call("report", "list", "--json").stdout)
     assert [row["state"] for row in listed] == ["sent"] * 3
+    server.mood = Mood.DOWN
     assert daemon.call("consent", "withdraw").returncode == 0
+    assert daemon.call("report", "send").returncode == 1
+    assert "out of reach" in json.loads(daemon.call("status", "--json").stdout)["mail"]
+    server.mood = Mood.FINE
     assert daemon.call("report", "send").returncode == 0
     assert "Sharing has ended" in mail(server.to(ADDRESS)[-1]).text
+    assert json.loads(daemon.call("status", "--json").stdout)["mail"] == ""
     assert json.loads(daemon.call("partner", "ls", "--json").stdout)["partners"][0]["state"] == "left"
+    assert len(list((daemon.var / "sent").iterdir())) == 2, "the yes, and the end"
+    assert daemon.call("log", "erase", "--yes").returncode == 0
+    assert list((daemon.var / "sent").iterdir()) == []
     for path in (daemon.folder / "var").rglob("*"):
         assert not path.is_file() or SECRET.encode() not in path.read_bytes(), path
     assert SECRET not in daemon.said()

@@ -86,7 +86,7 @@ PURE = {
     "blockerd.report.render",
     *(f"blockerd.report.{name}" for name in ("blocks", "catalogue", "charts", "compose", "due", "helplines", "letter")),
     *(f"blockerd.report.{name}" for name in ("mail_html", "mail_text", "pairing", "roles", "safe", "sections", "week")),
-    *(f"blockerd.report.{name}" for name in ("mime", "partner", "service")),
+    *(f"blockerd.report.{name}" for name in ("mime", "partner", "protected", "service")),
     "blockerd.report.coverage",
     "blockerd.report.placing",
     "blockerd.report.signs",
