@@ -22,7 +22,6 @@ from blockerd import clock
 from blockerd.binding.submit import changes_between, record
 from blockerd.control_journal import Keeper
 from blockerd.control_life import Life
-from blockerd.control_networks import EVERY as GLANCE_EVERY
 from blockerd.control_networks import Networks
 from blockerd.control_news import list_news
 from blockerd.control_probe import EVERY as PROBE_EVERY
@@ -120,7 +119,6 @@ class ControlProcess:
         ticks.every(PRUNE_EVERY, self._prune, first=in_seconds(now, PRUNE_FIRST))
         ticks.every(TICK_EVERY, self.reports.tick, first=in_seconds(now, FIRST_TICK))
         ticks.every(PROBE_EVERY, ProbeNews(self._settings, self._record).tick, first=in_seconds(now, PROBE_EVERY))
-        ticks.every(GLANCE_EVERY, self.networks.look, first=now)
         ticks.start()
         return ticks
 
@@ -134,6 +132,7 @@ class ControlProcess:
     async def _drain_for_ever(self, ticks: Ticks) -> None:
         while True:
             self.life.look(self._writer)
+            self.networks.look()
             ticks.look(clock.utc(clock.now()))
             await self._drain()
             await asyncio.sleep(DRAIN_EVERY)
