@@ -37,7 +37,7 @@ def _run(settings: Settings) -> int:
     from blockerd.screentime.agent import Setup, folder, main, open_buffer, session_key
     from blockerd.screentime.buffer import InUse
     from blockerd.screentime.probe import ProbeError, open_probe
-    from blockerd.screentime.titles import Rules
+    from blockerd.screentime.titles import HIDDEN, Rules
 
     if choice.name == "unknown":
         warn(f"screen time is unknown here: {choice.why}")
@@ -52,7 +52,8 @@ def _run(settings: Settings) -> int:
     except OSError as error:
         raise Stop(f"{base}: {error.strerror or error}; the agent needs a folder it may write to", 1) from None
     socket = settings.state.dir / "run" / "control.sock"
-    main(Setup(choice.name, socket, Rules(on=settings.agent.titles)), probe, buffer)
+    rules = Rules(settings.agent.titles, (*HIDDEN, *settings.agent.hide))
+    main(Setup(choice.name, socket, rules), probe, buffer)
     return 0
 
 
