@@ -39,7 +39,7 @@ def _run(settings: Settings, socket: Path | None) -> int:
     from blockerd.screentime.agent import Setup, folder, main, open_buffer, session_key
     from blockerd.screentime.buffer import InUse
     from blockerd.screentime.probe import ProbeError, open_probe
-    from blockerd.screentime.titles import Rules
+    from blockerd.screentime.titles import HIDDEN, Rules
 
     if choice.name == "unknown":
         warn(f"screen time is unknown here: {choice.why}")
@@ -55,8 +55,8 @@ def _run(settings: Settings, socket: Path | None) -> int:
         raise Stop(f"{base}: {error.strerror or error}; the agent needs a folder it may write to", 1) from None
     heard = socket or settings.state.dir / "run" / "control.sock"
     own = str(settings.proxy.listen) if settings.proxy.enabled else ""
-    setup = Setup(choice.name, heard, Rules(on=settings.agent.titles), signs=lambda: _signs(Path.home(), own))
-    main(setup, probe, buffer)
+    rules = Rules(settings.agent.titles, (*HIDDEN, *settings.agent.hide))
+    main(Setup(choice.name, heard, rules, signs=lambda: _signs(Path.home(), own)), probe, buffer)
     return 0
 
 

@@ -45,6 +45,9 @@ LAST_SEND = 2.0
 MEDIA_AFTER, MEDIA_EVERY = 30 * SECOND, 10 * SECOND
 """Only after this much idle time, and this often (µs), is anybody asked whether a video plays."""
 
+STALE = 12 * 3600 * SECOND
+"""A warning that could not be shown for this long (µs) is no longer one."""
+
 _WAITING = 10_000
 _BATCH_RECORDS, _BATCH_OCTETS = 200, 40_000
 
@@ -154,6 +157,8 @@ class Agent:
 
     def show_waiting(self) -> None:
         """Tries again with the warnings that wait."""
+        now = self._setup.read().wall
+        self._warnings = {key: one for key, one in self._warnings.items() if now - one.at < STALE}
         for warning in tuple(self._warnings.values()):
             self.show(warning)
 

@@ -328,6 +328,9 @@ class Agent:
     """[agent]"""
 
     titles: bool = setting(False, flag(), "whether window titles are read")
+    hide: tuple[str, ...] = setting(
+        [], many(text("pattern", _NAME)), 'apps and titles whose title is not kept, "*bank*"'
+    )
     users: tuple[str, ...] = setting(
         [], many(text("user", _USER, "write a login name")), "whose agents are heard beside the service's own user"
     )

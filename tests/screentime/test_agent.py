@@ -14,7 +14,7 @@ pytest.importorskip("xcffib", reason="xcffib is missing: install blockerd[agent]
 
 from blockerd import clock
 from blockerd.screentime import store
-from blockerd.screentime.agent import Agent, Setup, folder, open_buffer, session_key
+from blockerd.screentime.agent import STALE, Agent, Setup, folder, open_buffer, session_key
 from blockerd.screentime.buffer import Buffer, InUse
 from blockerd.screentime.clocks import read
 from blockerd.screentime.heartbeat import SECOND
@@ -171,8 +171,11 @@ def test_a_page_is_not_told_while_it_would_disturb_and_a_warning_waits(screen: D
     agent = Agent(Setup("x11", tmp_path / "none.sock", read=script.clock), x11, script, buffer, shown)
     script.locked, script.playing = why == "locked", "film" if why == "presenting" else ""
     _fills(screen, x11, window, on=why == "fullscreen")
-    near = Notice(2, 0, "firefox a day", "2026-11-22", Sort.NEAR, "firefox: 50 of 60 minutes of this day")
-    for notice in (Notice(1, 0, "listed.test", "adult"), near):
+    near = Notice(
+        2, script.clock().wall, "firefox a day", "2026-11-22", Sort.NEAR, "firefox: 50 of 60 minutes of this day"
+    )
+    yesterday = replace(near, at=near.at - STALE, category="2026-11-21")
+    for notice in (Notice(1, near.at, "listed.test", "adult"), near, yesterday):
         agent.show(notice)
     agent.show_waiting()
     assert shown.texts == []

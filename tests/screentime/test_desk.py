@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-import socket
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import product
@@ -179,25 +179,20 @@ def test_agents_of_named_users_are_heard_as_themselves_and_as_no_more(tmp_path: 
     assert "Traceback" not in install.said()
 
 
+ASK = """
+import socket, sys
+with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+    sock.settimeout(10)
+    sock.connect(sys.argv[1])
+    sock.sendall(sys.argv[2].encode() + b"\\n")
+    sys.stdout.write(sock.makefile().readline())
+"""
+
+
 def _as_user(uid: int, path: Path, request: dict[str, Any]) -> object:
     """What `control` answers to a process of user `uid`; None where it closes the line."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:  # nothing of the test's own may run on from here
-        try:
-            os.setgroups([])
-            os.setuid(uid)
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-                sock.settimeout(10)
-                sock.connect(str(path))
-                sock.sendall(json.dumps(request).encode() + b"\n")
-                os.write(writing, sock.makefile("rb").readline())
-        except OSError:
-            pass
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as answer:
-        line = answer.read()
-    os.waitpid(child, 0)
-    return json.loads(line) if line else None
+    done = subprocess.run(
+        ["/usr/bin/python3", "-c", ASK, str(path), json.dumps(request)],
+        user=uid, group=uid, extra_groups=[], cwd="/", capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    return json.loads(done.stdout) if done.stdout else None
