@@ -106,7 +106,7 @@ def _current(suite: str, layers: Sequence[Path], made: Path) -> Path:
 
 def _package(suite: str, layers: Sequence[Path]) -> Path:
     """Builds the package in a layer that is thrown away, with this machine's own way to the package registries."""
-    work = STORE / f"{suite}-build"
+    work = STORE / f"{suite}-build-{os.getpid()}"
     shutil.rmtree(work, ignore_errors=True)
     _copy_sources(work / "upper/src")
     for name in ("etc/resolv.conf", "etc/pip.conf", "etc/ssl/certs/ca-certificates.crt"):
