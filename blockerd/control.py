@@ -48,6 +48,9 @@ WATCH_EVERY = 0.5
 UPDATE_FIRST, UPDATE_EVERY = 90.0, 1800.0
 """Seconds after the start, and between two looks, at which lists whose time has come are fetched."""
 
+CHECK_AFTER = 1.0
+"""Seconds after the start at which the record is checked: the first drain has opened it by then."""
+
 PRUNE_FIRST, PRUNE_EVERY = 600.0, 3600.0
 """Seconds after the start, and between two looks, at which what is past its time is forgotten, once a day."""
 
@@ -91,9 +94,11 @@ class ControlProcess:
         lifeline.beat(loop)
         ticks = self._ticks()
         async with asyncio.TaskGroup() as tasks:
-            work = [tasks.create_task(each) for each in (self._drain_for_ever(ticks), self._watch_for_ever())]
+            lasting = (self._drain_for_ever(ticks), self._watch_for_ever(), self._check())
+            work = [tasks.create_task(each) for each in lasting]
             await end.wait()
             ticks.stop()
+            self.keeper.end_check()
             self.keeper.end_at = clock.monotonic() + LAST_DRAIN
             await self.reports.end()
             for task in work:
@@ -139,6 +144,12 @@ class ControlProcess:
 
     async def _drain(self) -> None:
         for event in await asyncio.to_thread(self.keeper.drain):
+            self._record(event)
+
+    async def _check(self) -> None:
+        """Makes every hash of the record again, once, soon after the start."""
+        await asyncio.sleep(CHECK_AFTER)
+        for event in await asyncio.to_thread(self.keeper.check):
             self._record(event)
 
     async def _prune(self) -> None:
