@@ -10,8 +10,8 @@ from blockerd.report.charts import DARK, LIGHT, LTR, RTL, Charts, ground, words
 
 _FONT = "font-family:-apple-system,BlinkMacSystemFont,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif;"
 
-_PAD = {"<p": "10px 14px 4px", "<u": "2px 14px 8px"}
-"""A paragraph and the list below it make one box."""
+_PAD = {"<p": "10px 14px 4px;margin:0", "<u": "2px 14px 8px;margin:0 0 16px"}
+"""A paragraph and the list below it make one box, and what comes next stands apart from it."""
 
 
 def html(note: Note) -> str:
@@ -80,7 +80,7 @@ def _boxed(inner: str, tone: Tone, charts: Charts) -> str:
         return inner
     return (
         f'<div class="g-help help" style="background:{LIGHT["help"]};border-{charts.start}:4px solid {LIGHT["rail"]};'
-        f'padding:{_PAD[inner[:2]]};margin:0">{inner}</div>'
+        f'padding:{_PAD[inner[:2]]}">{inner}</div>'
     )
 
 
