@@ -46,7 +46,8 @@ SystemCallFilter=~@privileged @resources
 SystemCallErrorNumber=EPERM
 UMask=0077
 """
-# ProcSubset=pid would hide the boot id, which the record needs.
+# ProcSubset=pid would hide the boot id, which the record needs. A refused call is an error and no death: nmcli, which
+# control asks for the network's resolver, only tries one.
 
 _SERVICE = """User={user}
 Group={user}
