@@ -3,8 +3,8 @@
 Made by the looks of both systems from the file on the disk; the plans ask for trust and take it back by the digest.
 """
 
+import base64
 import hashlib
-import ssl
 from dataclasses import dataclass
 
 PLACE = ("proxy", "ca", "blockerd-ca.crt")
@@ -20,9 +20,13 @@ class Root:
 
 
 def root_of(path: str, content: bytes | None) -> Root | None:
-    """The root in the PEM file `path`; None where there is none."""
+    """The root in the PEM file `path` (RFC 7468); None where there is none."""
+    head, tail = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
+    inside = (content or b"").strip().removeprefix(head).removesuffix(tail)
+    if not content or len(inside) != len(content.strip()) - len(head) - len(tail):
+        return None
     try:
-        der = ssl.PEM_cert_to_DER_cert((content or b"").decode("ascii"))
+        der = base64.b64decode(b"".join(inside.split()), validate=True)
     except ValueError:
         return None
     return Root(path, hashlib.sha1(der, usedforsecurity=False).hexdigest().upper())
