@@ -16,7 +16,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-agent run demo test test-all check format bench soak lock clean
+.PHONY: help setup setup-agent setup-proxy run demo test test-all check format bench soak lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ setup: $(COMPLETE) blockerd.toml  ## everything into .venv, and blockerd.toml fr
 
 setup-agent: $(COMPLETE)  ## also what `blockerd agent` needs (libxcb1-dev and a C compiler)
 	@$(PIP) install --require-hashes -r locks/agent.txt
+
+setup-proxy: $(RUNNABLE)  ## also the HTTPS proxy's own environment, .venvs/proxy-<version of Python> (100 MB)
+	@$(BIN)/blockerd proxy setup --into .venvs/proxy-$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
 run: $(RUNNABLE) blockerd.toml  ## set up what is missing and start the daemon in the foreground (127.0.0.1:5335)
 	@exec $(BIN)/blockerd run

@@ -14,16 +14,25 @@ import struct
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from blockerd import clock
 from blockerd.binding.submit import changes_between, record
 from blockerd.control_journal import Keeper
 from blockerd.control_life import Life
+from blockerd.control_networks import EVERY as GLANCE_EVERY
+from blockerd.control_networks import Networks
 from blockerd.control_news import list_news
+from blockerd.control_probe import EVERY as PROBE_EVERY
+from blockerd.control_probe import HandNews, ProbeNews
+from blockerd.control_reports import FIRST_TICK, TICK_EVERY, Reports
 from blockerd.jobs import Ticks, in_seconds
 from blockerd.journal import spool
 from blockerd.journal.append import size_of
+from blockerd.journal.checkpoint import CheckpointError
+from blockerd.journal.rotation import NoKey
 from blockerd.journal.schema import JournalError
 from blockerd.lists.added import merged
 from blockerd.lists.edit import go_live
@@ -31,6 +40,7 @@ from blockerd.lists.watch import ListWatch, Touched, accept, hand_edits
 from blockerd.process import Lifeline, boot_id, run_folder, running_pid, spool_folder
 from blockerd.screentime.desk import Desk
 from blockerd.settings import ConfigError, Settings
+from blockerd.system.boots import boots
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +68,11 @@ class ControlProcess:
         self._writer = spool.Writer(self._folder, "control", clock.now_us, clock.monotonic)
         self.keeper = Keeper(settings, self._folder)
         self.life = Life(settings, self._record)
-        self.keep_from: Callable[[], int | None] = lambda: None
-        """From when on (Unix µs) nothing is forgotten because a report still waits for it."""
-        self._desk = Desk(self._record, lambda: self._settings)
+        self.networks = Networks(settings, self._record)
+        self._hands = HandNews(settings.state.dir, self._record)
+        self.reports = Reports(settings, self.keeper, boots=lambda now: boots(now, boot_id()), filters=self._filters)
+        self._desk = Desk(self._record, lambda: self._settings, os.environ.get("BLOCKERD_PERSON", ""))
+        self._agents_at = Path(os.environ.get("RUNTIME_DIRECTORY") or run_folder(settings)) / "agent.sock"
         self.keeper.stored = self._desk.tell
         self._hup = asyncio.Event()
         self._why = "told to"
@@ -75,18 +87,23 @@ class ControlProcess:
         lifeline.watch(loop, lambda: self._orphaned(end))
         self.life.start()
         server = await self._listen()
+        agents = await self._listen_to_agents()
         lifeline.say("ready")
+        lifeline.beat(loop)
         ticks = self._ticks()
         async with asyncio.TaskGroup() as tasks:
-            work = [tasks.create_task(each) for each in (self._drain_for_ever(), self._watch_for_ever())]
+            work = [tasks.create_task(each) for each in (self._drain_for_ever(ticks), self._watch_for_ever())]
             await end.wait()
             ticks.stop()
             self.keeper.end_at = clock.monotonic() + LAST_DRAIN
+            await self.reports.end()
             for task in work:
                 task.cancel()
-        if server:
-            server.close()
+        for each in (server, agents):
+            if each:
+                each.close()
         (run_folder(self._settings) / "control.sock").unlink(missing_ok=True)
+        self._agents_at.unlink(missing_ok=True)
         self.life.stop(self._why)
         await self._drain()
         self._writer.close()
@@ -101,16 +118,23 @@ class ControlProcess:
         ticks, now = Ticks(), clock.utc(clock.now())
         ticks.every(UPDATE_EVERY, self._update_lists, first=in_seconds(now, UPDATE_FIRST))
         ticks.every(PRUNE_EVERY, self._prune, first=in_seconds(now, PRUNE_FIRST))
+        ticks.every(TICK_EVERY, self.reports.tick, first=in_seconds(now, FIRST_TICK))
+        ticks.every(PROBE_EVERY, ProbeNews(self._settings, self._record).tick, first=in_seconds(now, PROBE_EVERY))
+        ticks.every(GLANCE_EVERY, self.networks.look, first=now)
         ticks.start()
         return ticks
+
+    def _filters(self) -> bool:
+        return running_pid(self._settings, "dns") > 0
 
     def _record(self, event: dict[str, Any]) -> None:
         """Puts an event into the spool, from where it reaches the log."""
         self._writer.event(event)
 
-    async def _drain_for_ever(self) -> None:
+    async def _drain_for_ever(self, ticks: Ticks) -> None:
         while True:
             self.life.look(self._writer)
+            ticks.look(clock.utc(clock.now()))
             await self._drain()
             await asyncio.sleep(DRAIN_EVERY)
 
@@ -123,7 +147,7 @@ class ControlProcess:
         if not self.life.time_to_prune():
             return
         try:
-            await asyncio.to_thread(self.keeper.prune, self.keep_from())
+            await asyncio.to_thread(lambda: self.keeper.prune(self.reports.keep_from()))
         except (OSError, JournalError) as error:
             log.warning("journal: %s; what is past its time is removed later", error)
         else:
@@ -167,12 +191,14 @@ class ControlProcess:
         for change in changes_between(self._settings, fresh, at=clock.now_us(), by="user"):
             record(change, self._writer)
         dns = running_pid(self._settings, "dns") if tell_dns and fresh.dns != self._settings.dns else 0
-        self._settings = self.keeper.settings = self.life.settings = fresh
+        proxy = running_pid(self._settings, "proxy") if tell_dns and fresh != self._settings else 0
+        self._settings = self.keeper.settings = self.life.settings = self.reports.settings = fresh
+        self.networks.settings = fresh
         self._admit_agents()
         watch.renew(fresh)
-        if dns:
+        for pid in filter(None, (dns, proxy)):
             with suppress(ProcessLookupError, PermissionError):
-                os.kill(dns, signal.SIGHUP)
+                os.kill(pid, signal.SIGHUP)
         return True
 
     def _record_hand_edits(self) -> None:
@@ -229,59 +255,89 @@ class ControlProcess:
         path.unlink(missing_ok=True)
         old = os.umask(0o177)
         try:
-            server = await asyncio.start_unix_server(self._client, path, limit=65536)
-            self._admit_agents()
-            return server
+            return await asyncio.start_unix_server(self._client, path, limit=65536)
         except OSError as error:
             log.warning("%s: %s; `status` cannot ask this process", path, error)
             return None
         finally:
             os.umask(old)
 
-    def _admit_agents(self) -> None:
-        """Lets agents of the users that the settings name reach the socket, which asks who they are."""
-        path, named = run_folder(self._settings) / "control.sock", self._settings.agent.users
-        with suppress(FileNotFoundError):
-            path.chmod(0o666 if named else 0o600)
-            path.parent.chmod(0o711 if named else 0o700)
-            if named:
-                above = self._settings.state.dir
-                above.chmod(above.stat().st_mode | 0o011)
+    async def _listen_to_agents(self) -> asyncio.Server | None:
+        """Opens `agent.sock` for the agents of named users, beside the control socket, which stays closed to them."""
+        path = self._agents_at
+        path.unlink(missing_ok=True)
+        try:
+            server = await asyncio.start_unix_server(partial(self._client, agents=True), path, limit=65536)
+            path.chmod(0o666)  # whoever connects is asked who they are
+        except OSError as error:
+            log.warning("%s: %s; screen time waits with the agents", path, error)
+            return None
+        self._admit_agents()
+        return server
 
-    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _admit_agents(self) -> None:
+        """Where no service manager gave a folder for it, named users, and only they, may walk to the socket."""
+        run, named = run_folder(self._settings), bool(self._settings.agent.users)
+        if self._agents_at.parent != run:
+            return
+        run.chmod(0o711 if named else 0o700)
+        if named:
+            above = self._settings.state.dir
+            above.chmod(above.stat().st_mode | 0o011)
+
+    async def _client(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, agents: bool = False
+    ) -> None:
         """One request a line, one answer a line, as JSON; callers of users that are not named are not heard."""
         try:
             uid = peer_uid(writer.get_extra_info("socket"))
-            if uid in (os.getuid(), 0) or self._desk.hears(uid):
+            if self._desk.hears(uid) if agents else uid in (os.getuid(), 0):
                 async with asyncio.timeout(10):
                     line = await reader.readline()
-                writer.write(json.dumps(await self._answer(line, uid)).encode() + b"\n")
+                answer = await self._answer(line, uid, agents=agents)
+                writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
         except (OSError, ValueError, TimeoutError, RecursionError):
             log.info("control socket: a request that could not be read")
         finally:
             writer.close()
 
-    async def _answer(self, line: bytes, uid: int) -> dict[str, Any]:
+    async def _answer(self, line: bytes, uid: int, *, agents: bool = False) -> dict[str, Any]:
         request = json.loads(line)
         wanted = request.get("do") if isinstance(request, dict) else None
         if wanted in ("heartbeats", "notices"):
             return await self._desk.answer(request, uid, self.keeper.agents()) or {}
-        if uid not in (os.getuid(), 0):
-            return {"error": "an agent may hand over screen time and wait for notices, no more"}
+        if wanted == "signs":
+            return self._hands.take(request, uid)
+        if agents:
+            return {"error": "an agent may hand over screen time and signs, and wait for notices, no more"}
         if wanted == "status":
             waiting = sum(map(size_of, spool.segments(self._folder)))
-            return {"pid": os.getpid(), "trouble": self.keeper.trouble, "spool_bytes": waiting, "boot": boot_id()}
+            said = {"trouble": self.keeper.trouble, "notes": self.reports.note, "spool_bytes": waiting}
+            return {"pid": os.getpid(), "boot": boot_id(), **said}
+        if wanted == "portal":
+            return self.networks.answer(request)
         if wanted == "erase":
             return await self._erase()
-        return {"error": 'unknown request; write {"do": "status"}'}
+        if wanted == "new-key":
+            return await self._new_key()
+        told = await self.reports.answer(request) if isinstance(wanted, str) else None
+        return told or {"error": 'unknown request; write {"do": "status"}'}
 
     async def _erase(self) -> dict[str, Any]:
         try:
             removed = await asyncio.to_thread(self.keeper.erase)
+            await asyncio.to_thread(self.reports.forget)
         except (OSError, JournalError) as error:
             return {"error": str(error)}
         return {"removed": removed.kinds}
+
+    async def _new_key(self) -> dict[str, Any]:
+        try:
+            key = await asyncio.to_thread(self.keeper.change_key)
+        except (OSError, JournalError, CheckpointError, NoKey) as error:
+            return {"error": str(error)}
+        return {"digits": key.fingerprint}
 
 
 def peer_uid(sock: socket.socket) -> int:

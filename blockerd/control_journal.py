@@ -14,8 +14,9 @@ from zoneinfo import ZoneInfo
 
 import blockerd.journal.forget as forgetting
 from blockerd import clock
-from blockerd.journal import spool
+from blockerd.journal import rotation, spool
 from blockerd.journal.append import Journal
+from blockerd.journal.checkpoint import PublicKey
 from blockerd.journal.outcome import DrainState
 from blockerd.journal.retention import DAY_US, Removed
 from blockerd.journal.schema import JournalError
@@ -103,6 +104,19 @@ class Keeper:
             removed = forgetting.erase(self._open(), self._folder, clock.now_us())
             self._scrub(needed=True)
             return removed
+
+    def change_key(self) -> PublicKey:
+        """Signs heads with another key from now on; the change is on record first.
+
+        Raises:
+            rotation.NoKey: none is in use yet.
+            JournalError, CheckpointError, OSError: it could not be done now; the key of before goes on.
+        """
+        with self._alone:
+            folder = self.settings.state.dir
+            journal = self._open()
+            journal.within(lambda db: rotation.record_change(db, folder, clock.now_us()))
+            return journal.within(lambda db: rotation.current(db, folder)).public
 
     def within(self, work: Callable[[Any], T]) -> T:
         """What `work` gives for the writing connection, in a transaction of its own.

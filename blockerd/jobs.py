@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 DEFAULTS = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+NOTHING = timedelta()
 
 
 class Ticks:
@@ -26,6 +27,24 @@ class Ticks:
     def start(self) -> None:
         """Begins to tick; needs a running event loop."""
         self._scheduler.start()
+
+    def look(self, now: datetime) -> None:
+        """Called often, since timers stand still while a machine sleeps and do not follow a clock that is set.
+
+        What came due in a sleep runs now, once; what a clock set back has put off comes within its interval.
+        """
+        for job in self._scheduler.get_jobs():
+            ahead = job.next_run_time - now
+            if ahead > job.trigger.interval:
+                job.modify(next_run_time=now + job.trigger.interval)
+            elif -ahead > job.trigger.interval:
+                job.modify(next_run_time=now)  # years of missed times are not counted one by one
+            elif ahead <= NOTHING:
+                self._scheduler.wakeup()
+
+    def ahead(self, now: datetime) -> list[float]:
+        """Seconds from `now` to the next run of each."""
+        return [(job.next_run_time - now).total_seconds() for job in self._scheduler.get_jobs()]
 
     def stop(self) -> None:
         """Ticks no more; what runs goes on to its end."""

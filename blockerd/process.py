@@ -5,9 +5,7 @@ it dies, the kernel closes the pipe and the child ends. A second pipe carries a 
 """
 
 import asyncio
-import fcntl
 import os
-import resource
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,7 +13,14 @@ from pathlib import Path
 
 from blockerd.settings import Settings
 
+with suppress(ImportError):  # Windows has neither; there a command may look at things, but no process runs
+    import fcntl
+    import resource
+
 ENV_LIFE, ENV_WORDS, ENV_ENDED = "BLOCKERD_LIFELINE", "BLOCKERD_WORDS", "BLOCKERD_ENDED"
+
+ALIVE, BEAT_EVERY = "alive", 4.0
+"""What a child says every so many seconds while its loop turns."""
 
 
 class AlreadyRunning(Exception):
@@ -134,6 +139,12 @@ class Lifeline:
     def _gone(self, loop: asyncio.AbstractEventLoop, end: Callable[[], object]) -> None:
         loop.remove_reader(self._life)
         end()
+
+    def beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Tells the supervisor every few seconds that `loop` turns, from now on."""
+        if self._words >= 0:
+            self.say(ALIVE)
+            loop.call_later(BEAT_EVERY, self.beat, loop)
 
     def say(self, word: str) -> None:
         """Tells the supervisor how far this process is."""

@@ -41,6 +41,14 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         yield
 
 
+@pytest.fixture(autouse=True)
+def _own_umask() -> Iterator[None]:
+    """The command line makes files for their owner alone; a test that runs it in this process leaves none of that."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture
 def free_port() -> int:
     """A port on 127.0.0.1 that was free for UDP and TCP a moment ago. Prefer port 0 wherever the code allows it."""

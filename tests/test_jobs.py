@@ -55,3 +55,38 @@ def test_a_job_that_takes_longer_than_its_interval_is_not_run_beside_itself(capl
 
 def test_nothing_is_ever_too_late():
     assert DEFAULTS == {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+
+
+def _look(first: float) -> float:
+    """Seconds from now to the next run of a job of each hour, first due in `first` seconds, after a look."""
+
+    async def run() -> float:
+        async def job() -> None:
+            """Does nothing."""
+
+        ticks, now = Ticks(), clock.utc(clock.now())
+        ticks.every(3600.0, job, first=in_seconds(now, first))
+        ticks.start()
+        try:
+            ticks.look(now)
+            await asyncio.sleep(0)
+            (left,) = ticks.ahead(now)
+            return left
+        finally:
+            ticks.stop()
+
+    return asyncio.run(run())
+
+
+def test_a_clock_that_is_set_back_a_year_puts_nothing_off_longer_than_its_interval():
+    assert _look(365 * 86_400.0) == 3600.0
+
+
+def test_a_clock_that_is_set_on_by_fifty_years_is_not_counted_hour_by_hour():
+    began = clock.monotonic()
+    assert 3590 < _look(-50 * 365 * 86_400.0) <= 3601
+    assert clock.monotonic() - began < 1
+
+
+def test_what_came_due_in_a_sleep_runs_at_the_next_look():
+    assert 0 < _look(-1800.0) <= 1801

@@ -139,9 +139,9 @@ def test_origin_says_file_only_for_what_the_file_sets(tmp_path: Path):
 
 
 def test_keys_without_effect_are_noted(tmp_path: Path):
-    text = '[proxy]\nenabled = true\n[dns]\nblock_answer = "page"\n'
+    text = '[dns]\nblock_answer = "page"\n'
     notes = "\n".join(_load(tmp_path, text + '[[schedule]]\ncategory = "dating"\nwindows = ["1:00-2:00"]\n').notes)
-    for word in ("proxy.enabled", '"page"', "schedule[dating]"):
+    for word in ('"page"', "schedule[dating]"):
         assert word in notes
     assert _load(tmp_path, "[dns]\nblock_ttl = 5\n").notes == ()
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +29,11 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN if plan.get("deaf") else lambda *_:
 time.sleep(plan.get("slow", 0))
 signal.signal(signal.SIGHUP, lambda *_: (folder / f"{name}.hup").touch())
 os.write(words, b"ready\\n")
+while plan.get("alive"):
+    os.write(words, b"alive\\n")
+    with (folder / "beats.txt").open("a") as file:
+        file.write(os.environ.get("BLOCKERD_ENDED", "first") + " ")
+    time.sleep(0.1)
 if "lasts" in plan:
     time.sleep(plan["lasts"])
     sys.exit(1)
@@ -36,15 +42,16 @@ os.read(int(os.environ["BLOCKERD_LIFELINE"]), 1)
 RUN = """
 import sys
 from blockerd import supervisor
+supervisor.SILENT = 1.0
 tell = lambda text: print(text, flush=True)
-sys.exit(supervisor.Supervisor([sys.argv[1]], tell).run())
+sys.exit(supervisor.Supervisor([sys.argv[1]], tell, sys.argv[2:]).run())
 """
 
 
 class Run:
     """A supervisor in a process of its own, whose children are CHILD and behave as `plan` says."""
 
-    def __init__(self, folder: Path, **plan: dict[str, object]) -> None:
+    def __init__(self, folder: Path, also: tuple[str, ...] = (), **plan: dict[str, object]) -> None:
         self.folder = folder
         (folder / "starts.txt").touch()
         (folder / "plan.json").write_text(json.dumps(plan))
@@ -54,7 +61,7 @@ class Run:
         python.chmod(0o700)
         code = f"import sys\nsys.executable = {str(python)!r}\n{RUN}"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", code, str(folder)], env=environment(), start_new_session=True,
+            [sys.executable, "-c", code, str(folder), *also], env=environment(), start_new_session=True,
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 
@@ -77,7 +84,7 @@ def runs() -> Iterator[list[Run]]:
 
 
 def _run(runs: list[Run], folder: Path, **plan: dict[str, object]) -> Run:
-    run = Run(folder, **plan)
+    run = Run(folder, (), **plan)
     runs.append(run)
     return run
 
@@ -113,6 +120,21 @@ def test_a_child_that_ends_again_and_again_is_started_with_pauses_under_2_second
     assert len(run.starts("control")) == 1
 
 
+def test_a_proxy_that_does_not_begin_is_tried_again_and_stops_nobody(tmp_path: Path, runs: list[Run]):
+    run = Run(tmp_path, ("proxy",), proxy={"exit": 2})
+    runs.append(run)
+    wait_until(lambda: len(run.starts("proxy")) >= 4, 10)
+    assert run.process.poll() is None
+    assert (len(run.starts("dns")), len(run.starts("control"))) == (1, 1)
+
+
+def test_nobody_waits_for_a_slow_proxy_which_starts_last(tmp_path: Path, runs: list[Run]):
+    run = Run(tmp_path, ("proxy",), proxy={"slow": 60}, dns={"lasts": 0.5})
+    runs.append(run)
+    wait_until(lambda: len(run.starts("dns")) >= 2, 5)
+    assert run.starts("control")[0][1] < run.starts("proxy")[0][1] < run.starts("dns")[1][1]
+
+
 def test_sighup_reaches_every_child_once_it_can_hear(tmp_path: Path, runs: list[Run]):
     run = _run(runs, tmp_path, dns={"slow": 0.3}, control={"slow": 0.3})
     wait_until(lambda: run.starts("dns"), 5)
@@ -135,6 +157,33 @@ def _ignores_term(pid: int) -> bool:
     status = Path(f"/proc/{pid}/status").read_text()
     ignored = int(next(line.split()[1] for line in status.splitlines() if line.startswith("SigIgn")), 16)
     return bool(ignored & 1 << (signal.SIGTERM - 1))
+
+
+def test_a_child_that_stands_still_is_ended_and_started_again_and_told_why(tmp_path: Path, runs: list[Run]):
+    """T103 in small; one that never said that it lives is left alone."""
+    run = _run(runs, tmp_path, dns={"alive": True})
+    beats = tmp_path / "beats.txt"
+    wait_until(lambda: run.starts("control") and beats.exists() and len(beats.read_text().split()) > 12, 10)
+    assert len(run.starts("dns")) == 1, "it lives"
+    kill(run.starts("dns")[0][0], signal.SIGSTOP)
+    wait_until(lambda: len(run.starts("dns")) == 2, 5)
+    wait_until(lambda: beats.read_text().split()[-1] == "hung", 5)
+    assert len(run.starts("control")) == 1
+
+
+def test_a_supervisor_that_stood_still_ends_nobody(tmp_path: Path, runs: list[Run]):
+    run = _run(runs, tmp_path, dns={"alive": True})
+    beats = tmp_path / "beats.txt"
+    wait_until(lambda: run.starts("control") and beats.exists(), 10)
+    everybody = [run.process.pid, run.starts("dns")[0][0]]
+    for pid in everybody:
+        kill(pid, signal.SIGSTOP)
+    time.sleep(1.6)  # longer than silence lasts here
+    for pid in everybody:
+        kill(pid, signal.SIGCONT)
+    said = len(beats.read_text())
+    wait_until(lambda: len(beats.read_text()) > said + 60, 5)
+    assert len(run.starts("dns")) == 1
 
 
 def test_children_hear_of_a_killed_supervisor(tmp_path: Path, runs: list[Run]):

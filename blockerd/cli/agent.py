@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from blockerd.cli.output import Stop, dump, say, settings_of, warn
@@ -13,6 +14,7 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     """Adds the command of this file."""
     agent = commands.add_parser("agent", help="measure screen time in this session", allow_abbrev=False)
     agent.add_argument("--check", action="store_true", help="say what can be measured here, and end")
+    agent.add_argument("--socket", type=Path, help="where control hears it; left out: in the state folder")
     agent.set_defaults(run=run)
 
 
@@ -23,12 +25,12 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
     try:
-        return _check(args, settings) if args.check else _run(settings)
+        return _check(args, settings) if args.check else _run(settings, args.socket)
     except ImportError as error:
         raise Stop(f"{error.name or error} is missing: install blockerd[agent]", 1) from None
 
 
-def _run(settings: Settings) -> int:
+def _run(settings: Settings, socket: Path | None) -> int:
     from blockerd.screentime.probe import choose
 
     choice = choose(os.environ, sys.platform)
@@ -51,10 +53,17 @@ def _run(settings: Settings) -> int:
         raise Stop(str(error), 1) from None
     except OSError as error:
         raise Stop(f"{base}: {error.strerror or error}; the agent needs a folder it may write to", 1) from None
-    socket = settings.state.dir / "run" / "control.sock"
+    heard = socket or settings.state.dir / "run" / "control.sock"
+    own = str(settings.proxy.listen) if settings.proxy.enabled else ""
     rules = Rules(settings.agent.titles, (*HIDDEN, *settings.agent.hide))
-    main(Setup(choice.name, socket, rules), probe, buffer)
+    main(Setup(choice.name, heard, rules, signs=lambda: _signs(Path.home(), own)), probe, buffer)
     return 0
+
+
+def _signs(home: Path, own_proxy: str) -> dict[str, str]:
+    from blockerd.system.byhand import findings
+
+    return {one.key: one.text for one in findings(home, own_proxy)}
 
 
 def _check(args: argparse.Namespace, settings: Settings) -> int:

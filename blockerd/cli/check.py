@@ -13,8 +13,11 @@ from blockerd.lists.snapshot import SnapshotError
 from blockerd.lists.state import open_policy
 from blockerd.lists.why import Why, client_of, why
 from blockerd.model import TEST_NAME, Channel, Decision, Query
-from blockerd.policy.decide import decide
+from blockerd.policy.decide import Policy, decide
 from blockerd.policy.name import BadName, from_text, to_text
+from blockerd.proxy.lookup import Page, is_page, page_decision
+from blockerd.proxy.url import BadUrl
+from blockerd.settings import Settings
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -39,14 +42,14 @@ def run(args: argparse.Namespace) -> int:
         policy = open_policy(settings.state.dir, guard_of(settings))
     except (SnapshotError, GuardError) as error:
         raise Stop(f"no policy: {error}") from None
-    names = [name_of(text) for text in args.names]
     try:
         client = client_of(settings, args.client) if args.client else ""
     except ValueError:
         raise Stop(f"--client {args.client}: no address; write e.g. 192.168.1.30") from None
-    decisions = [decide(policy, Query(name, group=client, channel=Channel.CLI), at) for name in names]
-    rows = [as_json(to_text(name), decision) for name, decision in zip(names, decisions, strict=True)]
-    reasons = [why(settings, policy.table, *pair, client) for pair in zip(names, decisions, strict=True)]
+    found = [_look_up(settings, policy, text, at, client) for text in args.names]
+    decisions = [one.decision for one in found]
+    rows = [as_json(one.shown, one.decision) for one in found]
+    reasons = [_why(settings, policy, one, client) for one in found]
     if args.json and not args.why:
         dump(rows)
     elif args.json:
@@ -60,6 +63,35 @@ def run(args: argparse.Namespace) -> int:
             for detail in _details(row, one, decision, reveal=args.reveal):
                 say(f"  {detail}")
     return 1 if any(row["blocked"] for row in rows) else 0
+
+
+def _look_up(settings: Settings, policy: Policy, text: str, at: float, client: str) -> Page:
+    """The decision for a name as the resolver takes it, for a page as the proxy does.
+
+    Raises:
+        Stop: it is neither.
+    """
+    try:
+        if not is_page(text.strip()):
+            name = from_text(text)
+            return Page(to_text(name), name, decide(policy, Query(name, group=client, channel=Channel.CLI), at))
+        page = page_decision(settings, policy, text, at, client)
+    except (BadName, BadUrl) as error:
+        raise Stop(f"{text}: no domain name ({error}); write e.g. site.test or https://site.test/page") from None
+    except OSError as error:
+        raise Stop(f"own page rules: {error.strerror}") from None
+    if not page.title or settings.proxy.enabled:
+        return page
+    reason = f"{page.decision.reason}, for the proxy, which is off"
+    return Page(page.shown, page.name, page.decision._replace(reason=reason), page.title)
+
+
+def _why(settings: Settings, policy: Policy, page: Page, client: str) -> Why:
+    if not page.title:
+        return why(settings, policy.table, page.name, page.decision, client)
+    hours = tuple(f"{' '.join(s.days)} {' '.join(s.windows)}" for s in settings.schedule
+                  if s.category == page.decision.category)  # fmt: skip
+    return Why(page.title, page.decision.rule.text if page.decision.rule else "", None, hours, client)
 
 
 def _details(row: dict[str, Any], one: Why, decision: Decision, *, reveal: bool) -> Iterator[str]:

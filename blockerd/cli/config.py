@@ -8,7 +8,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from blockerd import clock
 from blockerd.cli.output import columns, dump, say, settings_of, warn
+from blockerd.proxy import standing
 from blockerd.settings import SETTINGS, TABLES, ConfigError, Setting, Settings, find, load
 from blockerd.settings.value import toml
 
@@ -54,11 +56,12 @@ def check(args: argparse.Namespace) -> int:
             for problem in error.problems:
                 warn(problem)
         return 2
+    notes = [*settings.notes, *standing.lacks(settings, clock.now())]
     if args.json:
-        dump({"ok": True, "file": _file(settings), "problems": [], "notes": list(settings.notes)})
+        dump({"ok": True, "file": _file(settings), "problems": [], "notes": notes})
         return 0
     say(f"{_file(settings) or 'no configuration file, so the defaults'}: good")
-    for note in settings.notes:
+    for note in notes:
         say(f"note: {note}")
     return 0
 

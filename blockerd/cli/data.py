@@ -10,7 +10,7 @@ import os
 import platform
 import socket
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from blockerd import clock
 from blockerd.cli.log import moment, view
 from blockerd.cli.output import Stop, dump, say, settings_of, warn
-from blockerd.cli.time_record import activitywatch, at_the_screen
+from blockerd.cli.time_record import name_of
 from blockerd.journal import backup as copies
 from blockerd.journal import export, forget
 from blockerd.journal.append import Journal
@@ -27,16 +27,18 @@ from blockerd.journal.outcome import DrainState
 from blockerd.journal.schema import JournalError
 from blockerd.journal.spool import Level
 from blockerd.process import AlreadyRunning, Instance, run_folder, running_pid, spool_folder
+from blockerd.screentime import store
 from blockerd.settings import Settings
 
-FORMATS = ("jsonl", "csv", "activitywatch")
+FORMATS = ("jsonl", "csv", "activitywatch", "leaves")
+_FORMATS = "jsonl has everything, csv the attempts, leaves the log's hashes alone, which a reader's checker takes"
 _ERASE_SECONDS = 600.0
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
     """Adds the commands of this file but `log erase`."""
     out = commands.add_parser("export", help="your record as JSON Lines, CSV or ActivityWatch", allow_abbrev=False)
-    out.add_argument("--format", choices=FORMATS, default="jsonl", help="jsonl has everything, csv the attempts")
+    out.add_argument("--format", choices=FORMATS, default="jsonl", help=_FORMATS)
     out.add_argument("--since", metavar="WHEN", help="from then on: 7d (ago), 2026-11-22, 2026-11-22T18:00:00Z")
     out.add_argument("--until", metavar="WHEN", help="up to then; a date means to the end of that day")
     out.add_argument("--out", metavar="FILE", help="a new file, for you alone; without it standard output")
@@ -49,12 +51,13 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     back.set_defaults(run=run_import)
 
 
-def add_erase(log: argparse.ArgumentParser) -> None:
-    """Adds `erase` to the command `log`."""
+def add_erase(log: argparse.ArgumentParser) -> "argparse._SubParsersAction[Any]":
+    """Adds `erase` to the command `log`, and gives what further words are added to."""
     words = log.add_subparsers(dest="word", metavar="WORD")
     gone = words.add_parser("erase", help="forget everything that was recorded, now", allow_abbrev=False)
     gone.add_argument("--yes", action="store_true", help="do not ask")
     gone.set_defaults(run=run_erase)
+    return words
 
 
 def run_export(args: argparse.Namespace) -> int:
@@ -65,16 +68,17 @@ def run_export(args: argparse.Namespace) -> int:
     until = moment("--until", args.until, zone, now, whole_day=True) if args.until else 1 << 62
     try:
         with _out(args.out) as file, view(settings) as record:
-            attempts = record.attempts(since, until)
+            if args.format == "leaves":
+                _write(file, _leaves(record.query))
+                return 0
+            attempts, screen = record.attempts(since, until), list(store.records(record.query, since, until))
+            users = {agent: name_of(uid) for agent, (uid, _) in store.agents(record.query).items()}
             if args.format == "csv":
                 _write(file, export.csv_lines(attempts))
             elif args.format == "jsonl":
-                entries = [*record.entries(since, until), *at_the_screen(record, since, until)]
-                _write(file, export.json_lines(attempts, sorted(entries, key=lambda entry: entry.at)))
+                _write(file, export.json_lines(attempts, record.entries(since, until), screen, users))
             else:
-                buckets = export.activitywatch(attempts, (), platform.node(), now)["buckets"]
-                buckets |= activitywatch(record, since, until)["buckets"]
-                json.dump({"buckets": buckets}, file, ensure_ascii=False)
+                json.dump(export.activitywatch(attempts, screen, users, platform.node(), now), file, ensure_ascii=False)
                 file.write("\n")
     except JournalError as error:
         raise Stop(str(error), 1) from None
@@ -109,7 +113,7 @@ def run_backup(args: argparse.Namespace) -> int:
 def run_import(args: argparse.Namespace) -> int:
     """Exit 0 done, 1 the file is no sound backup, 2 the daemon runs or a file cannot be written."""
     settings = settings_of(args)
-    _hold(settings, "import")
+    hold(settings, "import")
     try:
         state = copies.restore(_journal(settings), Path(args.file), clock.now_us())
     except JournalError as error:
@@ -131,7 +135,7 @@ def run_erase(args: argparse.Namespace) -> int:
     if running_pid(settings, "control"):
         kinds = _asked(settings)
     else:
-        _hold(settings, "log erase")
+        hold(settings, "log erase")
         kinds = _erased(settings)
     if args.json:
         dump({"removed": kinds})
@@ -153,18 +157,23 @@ def _confirm() -> None:
 
 def _asked(settings: Settings) -> dict[str, int]:
     """What the running control removed."""
+    return {str(kind): int(count) for kind, count in asked(settings, "erase", "log erase")["removed"].items()}
+
+
+def asked(settings: Settings, do: str, what: str) -> dict[str, Any]:
+    """The answer of the running control to `{"do": do}`; Stop, naming the command `what`, where it is no good one."""
     path = run_folder(settings) / "control.sock"
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(_ERASE_SECONDS)
             sock.connect(str(path))
-            sock.sendall(b'{"do": "erase"}\n')
+            sock.sendall(json.dumps({"do": do}).encode() + b"\n")
             got = json.loads(sock.makefile("rb").readline())
     except (OSError, ValueError) as error:
         raise Stop(f"{path}: no answer ({error}); end the daemon and try again", 1) from None
-    if "removed" not in got:
-        raise Stop(f"log erase: {got.get('error', 'no answer')}", 1)
-    return {str(kind): int(count) for kind, count in got["removed"].items()}
+    if "error" in got:
+        raise Stop(f"{what}: {got['error']}", 1)
+    return dict(got)
 
 
 def _erased(settings: Settings) -> dict[str, int]:
@@ -183,7 +192,7 @@ def _erased(settings: Settings) -> dict[str, int]:
     return removed.kinds
 
 
-def _hold(settings: Settings, what: str) -> None:
+def hold(settings: Settings, what: str) -> None:
     """Holds the place of `control` until this command ends."""
     try:
         _HELD.append(Instance(settings, "control"))
@@ -207,6 +216,14 @@ def _out(name: str | None) -> Iterator[TextIO]:
         raise Stop(f"{name}: {error.strerror}; name a new file in a place that you may write to") from None
     with os.fdopen(fd, "w", encoding="utf-8", newline="") as file:
         yield file
+
+
+def _leaves(query: Callable[[str], Iterable[tuple[Any, ...]]]) -> Iterator[str]:
+    """A line for each entry of the log, as `verify.py --leaves` reads it."""
+    for at, (n, commitment) in enumerate(query("SELECT n, hash FROM commitments ORDER BY n")):
+        if not at and n:
+            warn(f"entries before number {n} are more than a year old: their hashes are gone, the checker needs them")
+        yield f"{n} {bytes(commitment).hex()}\n"
 
 
 def _write(file: TextIO, lines: Iterable[str]) -> None:

@@ -29,7 +29,7 @@ _FORMS = "write 2h, 7d, 2026-11-22 or 2026-11-22T18:00:00Z"
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
     """Adds the command of this file."""
-    from blockerd.cli.data import add_erase  # which reads times the way this file does
+    from blockerd.cli import data, record  # which read times the way this file does
 
     log = commands.add_parser("log", help="the recorded attempts", allow_abbrev=False)
     log.add_argument("--since", metavar="WHEN", help="from then on: 2h, 7d (ago), 2026-11-22, 2026-11-22T18:00:00Z")
@@ -37,7 +37,7 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     log.add_argument("--limit", metavar="N", type=int, help=f"the newest N (screen: {ON_SCREEN}, --json: all)")
     log.add_argument("--reveal", action="store_true", help="show names in full")
     log.set_defaults(run=run)
-    add_erase(log)
+    record.add_words(data.add_erase(log))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -23,12 +23,20 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "own": ("allow", "block", "unblock"),
     "edit": ("edit",),
     "status": ("status", "healthcheck", "version"),
+    "portal": ("portal",),
     "log": ("log",),
     "time": ("time",),
     "agent": ("agent",),
     "report": ("report",),
+    "partner": ("partner",),
+    "consent": ("consent",),
     "demo": ("demo",),
     "data": ("export", "backup", "import"),
+    "proxy": ("proxy", "proxy-ca"),
+    "setup": ("setup",),
+    "install": ("install", "uninstall", "rescue-network"),
+    "doctor": ("doctor",),
+    "service": ("service",),
 }
 """Module of `blockerd.cli` to the command words it registers, in the order of the help page."""
 

@@ -26,17 +26,17 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run_daemon(args: argparse.Namespace) -> int:
-    """Builds the policy where it is missing or out of date, then supervises dns and control."""
+    """Builds the policy where it is missing or out of date, then supervises dns, control and the proxy."""
     settings = settings_of(args)
     _log()
     _only(settings, "run")
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the supervisor listens: the build reads everything anyway
     _build(settings)
     _tell_what_happens(settings)
-    from blockerd.supervisor import Supervisor
+    from blockerd.supervisor import PROXY, Supervisor
 
     arguments = ["--config", str(settings.path)] if settings.path else []
-    return Supervisor(arguments, warn).run()
+    return Supervisor(arguments, warn, [PROXY] if settings.proxy.enabled else []).run()
 
 
 def run_dns(args: argparse.Namespace) -> int:
@@ -141,6 +141,8 @@ def _tell_what_happens(settings: Settings) -> None:
     say(bold("blockerd") + " filters names on " + ", ".join(map(str, settings.dns.listen)))
     say(f"Blocked: {', '.join(settings.lists.categories) or 'nothing but the test name'}. Other questions go to "
         + ", ".join(map(str, settings.dns.upstreams)) + ".")  # fmt: skip
+    if settings.proxy.enabled:
+        say(f"Pages are filtered for programs that use the proxy {settings.proxy.listen} ({settings.proxy.mode}).")
     level = settings.privacy.level
     say(f"Recorded on this machine, in {settings.state.dir}: attempts at listed sites, at level {level}.")
     say("Nothing is shared with anyone. Look at it with `blockerd log` and `blockerd report preview`; end with Ctrl-C.")

@@ -6,12 +6,16 @@ import socket
 from typing import Any
 
 import blockerd
+from blockerd import clock
 from blockerd.cli.output import bold, columns, dump, say, settings_of
+from blockerd.cli.portal import duration
+from blockerd.control_networks import read_state
 from blockerd.lists.snapshot import read_pointer
 from blockerd.lists.watch import notes
 from blockerd.model import TEST_NAME
 from blockerd.policy.name import from_text
 from blockerd.process import run_folder, running_pid
+from blockerd.proxy import standing
 from blockerd.settings import Endpoint, Settings
 
 
@@ -62,12 +66,15 @@ def run_status(args: argparse.Namespace) -> int:
         ("Blocked categories", ", ".join(settings.lists.categories) or "none"),
         ("Policy", f"{report['generation']}, change {report['state']}" if report["generation"] else "none yet"),
         ("Processes", ", ".join(f"{name} {pid or 'not running'}" for name, pid in report["pids"].items())),
+        *([("Pages", _pages(settings, report["proxy"]))] if settings.proxy.enabled else []),
         ("Since start", f"{counters.get('queries', 0):,} questions" if counters else "unknown"),
         ("Journal", report["journal"] or "in order"),
+        *_roads(report["portal"], report["vpn"]),
+        *([("Notes", report["mail"])] if report["mail"] else []),
     ]
     for line in columns(rows):
         say(line)
-    for note in (report["problem"], *report["notes"]):
+    for note in (report["problem"], report["proxy"].get("problem", ""), *report["notes"]):
         if note:
             say(f"Note: {note}")
     return 0 if report["protecting"] else 1
@@ -75,9 +82,11 @@ def run_status(args: argparse.Namespace) -> int:
 
 def _report(settings: Settings) -> dict[str, Any]:
     pointer = read_pointer(settings.state.dir)
-    pids = {name: running_pid(settings, name) for name in ("dns", "control")}
+    also = ("proxy",) if settings.proxy.enabled else ()
+    pids = {name: running_pid(settings, name) for name in ("dns", "control", *also)}
     live = _dns_status(settings) if pids["dns"] else {}
     control = _ask_control(settings) if pids["control"] else {"trouble": "control is not running"}
+    around = read_state(settings)
     return {
         "protecting": any(blocks(endpoint) for endpoint in settings.dns.listen),
         "listen": [str(endpoint) for endpoint in settings.dns.listen],
@@ -87,9 +96,32 @@ def _report(settings: Settings) -> dict[str, Any]:
         "counters": live.get("counters", {}),
         "problem": live.get("problem", ""),
         "journal": control.get("trouble", ""),
-        "notes": notes(settings),
+        "mail": control.get("notes", ""),
+        "proxy": standing.live(settings) if pids.get("proxy") else {},
+        "notes": [*notes(settings), *standing.lacks(settings, clock.now())],
+        "portal": {key: around[key] for key in ("open", "seconds", "why")},
+        "vpn": around["vpn"],
         "version": blockerd.__version__,
     }
+
+
+def _roads(portal: dict[str, Any], vpn: list[str]) -> list[tuple[str, str]]:
+    """Lines about what is asked elsewhere; none where nothing is."""
+    found = []
+    if portal["open"]:
+        left = duration(portal["seconds"])
+        found.append(("Sign-in window", f"open for {left} ({portal['why']}); listed names stay shut"))
+    if vpn:
+        found.append(("VPN", f"{', '.join(vpn)} is up; its hours are recorded"))
+    return found
+
+
+def _pages(settings: Settings, live: dict[str, Any]) -> str:
+    counted = live.get("counters", {})
+    if not counted:
+        return f"{settings.proxy.listen}, not running"
+    what = ("passed untouched", counted["passed"]), ("opened", counted["opened"]), ("withheld", counted["blocked"])
+    return f"{settings.proxy.listen}: " + ", ".join(f"{number:,} {word}" for word, number in what)
 
 
 def _dns_status(settings: Settings) -> dict[str, Any]:

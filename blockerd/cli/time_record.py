@@ -6,14 +6,11 @@ import pwd
 from typing import Any
 
 from blockerd.cli.output import Stop
-from blockerd.journal.entry import Screen
 from blockerd.journal.read import View
 from blockerd.model import Channel, Kind
 from blockerd.screentime import store
-from blockerd.screentime.afk import Presence
 from blockerd.screentime.export import export
 from blockerd.screentime.facts import Request
-from blockerd.screentime.track import Stream
 from blockerd.screentime.usage import Known
 
 EVERYBODY = "all"
@@ -47,16 +44,6 @@ def activitywatch(record: View, start: int, end: int, user: str | None = EVERYBO
     """The records that touch [start, end) in the form that ActivityWatch imports; raises as `records_of`."""
     users = {agent: name_of(uid) for agent, (uid, _) in store.agents(record.query).items()}
     return export(records_of(record, start, end, user), platform.node(), users)
-
-
-def at_the_screen(record: View, start: int, end: int) -> list[Screen]:
-    """The same of everybody as entries: apps, and activity without its app; raises JournalError."""
-    users = {agent: name_of(uid) for agent, (uid, _) in store.agents(record.query).items()}
-    return [
-        Screen(one.start, one.end, one.value if one.stream == Stream.APP else "", users[agent])
-        for agent, one in ((known.agent, known.record) for known in records_of(record, start, end, EVERYBODY))
-        if one.stream == Stream.APP or one.value == Presence.ACTIVE
-    ]
 
 
 def name_of(uid: int) -> str:

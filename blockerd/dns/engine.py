@@ -35,7 +35,11 @@ _ADDRESSES = (1, 28, 64, 65)
 _FAILURES = (gate.FORMERR, gate.SERVFAIL, gate.NOTIMP, gate.REFUSED)
 """Rcodes by which an upstream says that it has no answer (RFC 9520 section 2.2)."""
 
+FLEETING_TTL = 20
+"""Seconds for which a client may keep what the resolver of a road said: the road may be closed by then."""
+
 _ANY, _CNAME = 255, 5
+_ANY_TTL = 0xFFFFFFFF
 _MEMO_ENTRIES = 16384
 _OPT_FORMS = 64
 _MOST_FAILED = 10_000
@@ -45,7 +49,7 @@ class Forward(NamedTuple):
     """A question for an upstream: `query` is the message to send, its ID still zero.
 
     `instead` is set where another name is asked in place of the question's (safe search, an own alias): its wire name.
-    `policy` is the one under which the question was let through.
+    `policy` is the one under which the question was let through. `fleeting`: its answer is not kept.
     """
 
     key: Key
@@ -55,16 +59,19 @@ class Forward(NamedTuple):
     query: bytes
     policy: Policy
     instead: bytes = b""
+    fleeting: bool = False
 
 
 @dataclass(slots=True)
 class Asked:
-    """What the steps see of one query. `alias` is set by the policy's step: the name to ask in place of its own."""
+    """What the steps see of one query. `unlisted`: no rule covers its name, that is known already. `alias` is set by
+    the policy's step: the name to ask in place of its own."""
 
     question: Question
     packet: bytes
     client: str
     now: float
+    unlisted: bool
     alias: bytes = b""
 
 
@@ -88,8 +95,10 @@ class Engine:
     """Policy, cache and counters of the resolver; one thread owns it. `fast` is replaced with the policy.
 
     `special` are the zones answered here (`dns.special`), `safe` the names that another host answers for, `local` the
-    zones that a resolver at home knows, whose answers may lead into the home. With `hide_ech` the names that any list
-    holds lose the keys of an encrypted hello, so that the proxy can read to which host a connection goes.
+    zones that a resolver at home knows, whose answers may lead into the home; `fleeting` are those among them whose
+    resolver is asked for a while only (`dns.roads`): nothing of theirs is kept, or served from before. With `hide_ech`
+    the names that any list holds lose the keys of an encrypted hello, so that the proxy can read to which host a
+    connection goes.
     """
 
     policy: Policy
@@ -99,12 +108,18 @@ class Engine:
     special: Mapping[bytes, Special] = field(default_factory=dict)
     safe: Mapping[bytes, bytes] = field(default_factory=dict)
     local: frozenset[bytes] = frozenset()
+    fleeting: frozenset[bytes] = frozenset()
     hide_ech: bool = False
     counters: Counters = field(default_factory=Counters)
     failed: dict[Key, float] = field(default_factory=dict)
 
-    def handle(self, packet: bytes, client: str, now: float, *, stream: bool = False) -> bytes | Forward | None:
-        """The answer to `packet`, a question to forward, or None where nothing is to be said."""
+    def handle(
+        self, packet: bytes, client: str, now: float, *, stream: bool = False, unlisted: bool = False
+    ) -> bytes | Forward | None:
+        """The answer to `packet`, a question to forward, or None where nothing is to be said.
+
+        With `unlisted` the hot path has found that no rule covers the name: it is not decided a second time.
+        """
         self.counters.queries += 1
         try:
             question = gate.read(packet)
@@ -115,14 +130,15 @@ class Engine:
             self.counters.refused += 1
             return message.refusal(packet, refused.rcode, edns=refused.edns)
         limit = 65535 if stream else min(question.size, message.UDP_SIZE)
-        asked = Asked(question, packet, client, now)
+        asked = Asked(question, packet, client, now, unlisted)
         for step in STEPS:
             answer = step(self, asked)
             if answer is not None:
                 return _fit(answer, question, limit) if answer else None
         self.counters.forwarded += 1
         query = upstream_query(question, asked.alias)
-        return Forward(key_of(question), question, limit, client, query, self.policy, asked.alias)
+        fleeting = self._fleeting(question.name)
+        return Forward(key_of(question), question, limit, client, query, self.policy, asked.alias, fleeting)
 
     def finish(
         self,
@@ -163,10 +179,14 @@ class Engine:
 
     def has_old(self, forward: Forward, now: float) -> bool:
         """True where `late` would find something."""
+        if forward.fleeting:
+            return False
         entry = self.cache.stale(forward.key, now)
         return entry is not None and entry.alias == forward.instead
 
     def _old(self, question: Question, alias: bytes, client: str, now: float) -> bytes | None:
+        if self._fleeting(question.name):
+            return None
         entry = self.cache.stale(key_of(question), now)
         if entry is None or entry.alias != alias:
             return None
@@ -205,7 +225,7 @@ class Engine:
                 withheld = self._led_astray(question, scan.targets, forward.client, now, told=told)
             if withheld is not None:
                 return withheld
-            private = scan.private and not self._at_home(question.name)
+            private = scan.private and not (forward.fleeting or self._at_home(question.name))
             ech = scan.ech and self.hide_ech and self._listed(question.name)
             if private or ech:
                 self.counters.rebound += private
@@ -215,8 +235,8 @@ class Engine:
                     return message.rebound(question, ttl=self.policy.state.block_ttl)
         except reply.Malformed:
             return None
-        entry = _keepable(packet, scan, question, now, forward.instead)
-        if first and scan.ttl > 0:
+        entry = _keepable(packet, scan, question, now, forward.instead, FLEETING_TTL if forward.fleeting else _ANY_TTL)
+        if first and scan.ttl > 0 and not forward.fleeting:
             self.cache.put(forward.key, entry)
             self.failed.pop(forward.key, None)
         return entry
@@ -224,6 +244,10 @@ class Engine:
     def _at_home(self, name: bytes) -> bool:
         """True under a local domain, whose resolver is the home's own."""
         return bool(self.local) and any(zone in self.local for zone in suffixes(name))
+
+    def _fleeting(self, name: bytes) -> bool:
+        """True under a zone that another resolver is asked about for a while."""
+        return bool(self.fleeting) and any(zone in self.fleeting for zone in suffixes(name))
 
     def _listed(self, name: bytes) -> bool:
         return next(iter(self.policy.table.hits(name)), None) is not None
@@ -278,6 +302,10 @@ def _by_special_name(engine: Engine, asked: Asked) -> bytes | None:
 
 def _by_policy(engine: Engine, asked: Asked) -> bytes | None:
     question, packet = asked.question, asked.packet
+    if asked.unlisted:
+        if engine.safe and question.qtype in _ADDRESSES:
+            asked.alias = engine.safe.get(question.name, b"")
+        return None
     decision = decide(engine.policy, Query(question.name, question.qtype), asked.now)
     if decision.action is Action.LOCAL_DATA:
         asked.alias = _alias(decision) if question.qtype != _CNAME else b""
@@ -312,6 +340,8 @@ def _by_type(engine: Engine, asked: Asked) -> bytes | None:
 
 def _by_cache(engine: Engine, asked: Asked) -> bytes | None:
     question = asked.question
+    if engine._fleeting(question.name):
+        return None
     entry = engine.cache.get(key_of(question), asked.now)
     if entry is None or entry.alias != asked.alias:
         return None
@@ -354,12 +384,17 @@ STEPS: tuple[Callable[[Engine, Asked], bytes | None], ...] = (
 )
 
 
-def _keepable(packet: bytes, scan: reply.Scan, question: Question, now: float, alias: bytes) -> Entry:
-    """The reply cut after its authority section: what follows is of no use to a stub and may be anything."""
+def _keepable(
+    packet: bytes, scan: reply.Scan, question: Question, now: float, alias: bytes, most: int = _ANY_TTL
+) -> Entry:
+    """The reply cut after its authority section: what follows is of no use to a stub and may be anything.
+
+    No TTL is over `most`.
+    """
     start = 12 + len(question.raw)
     flags = bytes((0x80 | (packet[2] & 0x02), 0x80 | (packet[3] & 0x2F)))
     counts = packet[4:10] + b"\x00\x00"
-    ttls = tuple((offset - start, ttl) for offset, ttl in scan.ttls)
+    ttls = tuple((offset - start, min(ttl, most)) for offset, ttl in scan.ttls)
     body = bytearray(packet[start : scan.end])
     for offset, ttl in ttls:
         body[offset : offset + 4] = ttl.to_bytes(4, "big")

@@ -7,9 +7,10 @@ Called by `dns.upstream`, which owns the sockets and the timers.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
+from blockerd.dns.glance import answer
 from blockerd.dns.reply import Malformed, Scan, Unusable, matches, matches_but_case, scan_for
 from blockerd.settings import Scheme, Upstream
 
@@ -44,7 +45,10 @@ _EXPLORED = 24
 
 @dataclass(slots=True, eq=False)
 class Server:
-    """One upstream and what real questions said of it. Times are on the caller's clock, in seconds."""
+    """One upstream and what real questions said of it. Times are on the caller's clock, in seconds.
+
+    `stream` is True where every question goes over a connection.
+    """
 
     address: Upstream
     latency: float = 0.0
@@ -54,11 +58,10 @@ class Server:
     backoff: float = 0.0
     edns_at: float = 0.0
     miscased: int = 0
+    stream: bool = field(init=False)
 
-    @property
-    def stream(self) -> bool:
-        """True where every question goes over a connection."""
-        return self.address.scheme is not Scheme.UDP
+    def __post_init__(self) -> None:
+        self.stream = self.address.scheme is not Scheme.UDP
 
     def down(self, now: float) -> bool:
         """True while it has been silent for long, until it may be tried again."""
@@ -89,11 +92,14 @@ class Server:
 
 
 def order(servers: Sequence[Server], now: float, chance: Chance) -> list[Server]:
-    """Who is asked first: the quickest of those that answer; unknown ones count as quick, those that are down last."""
+    """Who is asked first: the quickest of those that answer; unknown ones count as quick, those that are down last.
+
+    Now and then the second quickest, once both have been measured: before, the order is the configured one.
+    """
     if len(servers) == 1:
         return list(servers)
     found = sorted(servers, key=lambda server: (server.retry_at if server.down(now) else 0.0, server.latency))
-    if not found[1].down(now) and chance(1)[0] % _EXPLORED == 0:
+    if found[0].latency and not found[1].down(now) and chance(1)[0] % _EXPLORED == 0:
         found.insert(0, found.pop(1))
     return found
 
@@ -167,8 +173,8 @@ class Exchange:
         """Judges `packet`, which came to `attempt`'s socket from its server's address."""
         if not matches(packet, attempt.packet):
             return self._other(attempt, packet, now)
-        scan = None
-        if not packet[2] & 0x02:
+        scan = answer(packet, self._name, self._qtype)
+        if not scan and not packet[2] & 0x02:
             try:
                 scan = scan_for(packet, self._name, self._qtype)
             except Unusable:

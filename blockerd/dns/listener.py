@@ -194,7 +194,12 @@ class Resolver:
             names.clear()
             numbers.clear()
         self.fast_answers += len(lengths) - len(rest)
-        batch.send(sizes, [index for index in rest if not self._plain(udp, index, lengths[index], sizes, now)])
+        unanswered = []
+        for one in rest:
+            index, unlisted = (one, False) if one >= 0 else (~one, True)
+            if not self._plain(udp, index, lengths[index], sizes, now, unlisted=unlisted):
+                unanswered.append(index)
+        batch.send(sizes, unanswered)
 
     def _record(self, udp: _Udp, names: list[bytes], numbers: list[int], seats: list[int] | None) -> None:
         """Spools the attempts of a batch; on the home's network only those of devices that are recorded."""
@@ -208,13 +213,13 @@ class Resolver:
             by = b"".join(address(seats[n]) for n in kept)
             self._writer.attempts(pairs, [names[n] for n in kept], udp.flags, by)
 
-    def _plain(self, udp: _Udp, index: int, length: int, sizes: list[int], now: float) -> bool:
+    def _plain(self, udp: _Udp, index: int, length: int, sizes: list[int], now: float, *, unlisted: bool) -> bool:
         """Answers packet `index` by the engine; False where nothing is to be sent from the batch."""
         batch = udp.batch
         offset = batch.offsets[index]
-        packet = bytes(batch.buffer[offset : offset + length])
-        host, port = batch.client(index)
-        answer = self._handle(packet, host, now, partial(self._send, udp.sock, (host, port)))
+        packet = batch.buffer[offset : offset + length]
+        reply = partial(self._send, batch, batch.sender(index))
+        answer = self._handle(packet, batch.client(index)[0], now, reply, unlisted=unlisted)
         if not answer:
             return False
         batch.buffer[offset : offset + len(answer)] = answer
@@ -222,33 +227,34 @@ class Resolver:
         return True
 
     def _handle(
-        self, packet: bytes, client: str, now: float, reply: Callable[[bytes], None], *, stream: bool = False
-    ) -> bytes | None:
+        self, packet: bytes, client: str, now: float, reply: Callable[[bytes], None],
+        *, stream: bool = False, unlisted: bool = False,
+    ) -> bytes | None:  # fmt: skip
         """The engine's answer, b"" for none, or None where `reply` will be called later."""
         assert self._engine is not None
         try:
-            outcome = self._engine.handle(packet, client, now, stream=stream)
+            outcome = self._engine.handle(packet, client, now, stream=stream, unlisted=unlisted)
         except Exception as error:  # the datagram edge: no packet may end the service; counted, logged once per kind
             self._surprise("query", error)
             return b""
         if isinstance(outcome, Forward):
-            self._forward(outcome, reply)
+            self._forward(outcome, reply, now)
             return None
         return outcome or b""
 
-    def _forward(self, forward: Forward, reply: Callable[[bytes], None]) -> None:
+    def _forward(self, forward: Forward, reply: Callable[[bytes], None], now: float) -> None:
         """Asks an upstream; equal questions under way are merged into one (CVE-2020-25686)."""
         waiting = self._waiting.get(forward.key)
         if waiting is not None:
             if waiting[0][1] is _nobody and self._engine:
-                reply(self._engine.late(forward, clock.now()) or b"")
+                reply(self._engine.late(forward, now) or b"")
             elif len(waiting) < MOST_WAITING:
                 waiting.append((forward, reply))
             else:
                 reply(b"")
             return
         self._waiting[forward.key] = [(forward, reply)]
-        if self._engine and self._engine.has_old(forward, clock.now()):
+        if self._engine and self._engine.has_old(forward, now):
             self._upstreams.deadlines.at(self._loop.time() + PATIENCE, partial(self._impatient, forward.key))
         self._upstreams.ask(forward.query, partial(self._replied, forward.key))
 
@@ -273,13 +279,11 @@ class Resolver:
                 answer = self._engine.finish(forward, None, now)
             reply(answer)
 
-    def _send(self, sock: socket.socket, to: tuple[str, int], answer: bytes) -> None:
-        if not answer:
-            return
-        try:
-            sock.sendto(answer, to)
-        except OSError as error:
-            self._surprise("send", error)
+    def _send(self, batch: Batch, to: bytes, answer: bytes) -> None:
+        """Sends an answer that had to be waited for, together with the others that came at the same moment."""
+        if answer:
+            batch.later(to, answer)
+            self._upstreams.sockets.after(batch.flush)
 
     def _stream(self, packet: bytes, client: str, reply: Callable[[bytes], None]) -> None:
         """A question that came over TCP."""

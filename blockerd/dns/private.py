@@ -8,6 +8,9 @@ _MAPPED = bytes(10) + b"\xff\xff"
 _NAT64 = b"\x00\x64\xff\x9b" + bytes(8)
 _LOOPBACK6 = bytes(15) + b"\x01"
 
+FIRST = frozenset((0, 10, 127, 169, 172, 192, 0xFC, 0xFD, 0xFE))
+"""First octets of private addresses of either kind: any other address is public at a glance."""
+
 
 def is_private(address: bytes) -> bool:
     """True for an address (4 or 16 octets) of this machine, this link or this home, also inside an IPv6 one."""

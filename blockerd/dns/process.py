@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from blockerd import clock
-from blockerd.dns import safesearch, special
+from blockerd.dns import roads, safesearch, special
 from blockerd.dns.cache import Cache
 from blockerd.dns.clients import Clients, packed
 from blockerd.dns.engine import Counters, Engine, block_tail
@@ -24,6 +24,7 @@ from blockerd.dns.upstream import Upstreams
 from blockerd.dns.wire import Fast, make_serve, next_second, prepare
 from blockerd.journal import spool
 from blockerd.journal.alive import COUNTERS, AliveMark, Mark
+from blockerd.journal.ended import ending, note_of
 from blockerd.lists.guard import Protected, guard_of
 from blockerd.lists.snapshot import SnapshotError, read_pointer
 from blockerd.lists.state import open_policy
@@ -67,6 +68,9 @@ class DnsProcess:
         self._bad_stamp: tuple[int, ...] = ()
         self._again_at = 0.0
         self._problem = ""
+        self._roads = roads.Roads()
+        self._roads_stamp: tuple[int, ...] = ()
+        self._upstreams: Upstreams | None = None
         self._next_change: float | None = None
         self._engine: Engine | None = None
         self._clients = Clients()
@@ -93,9 +97,12 @@ class DnsProcess:
         loop.add_signal_handler(signal.SIGHUP, self._read_again, loop)
         lifeline.watch(loop, end.set)
         self._clients = _clients(self._settings)
-        self._resolver = Resolver(pairs, self._writer, _upstreams(self._settings, loop), loop, self._clients)
+        self._upstreams = _upstreams(self._settings, loop)
+        self._resolver = Resolver(pairs, self._writer, self._upstreams, loop, self._clients)
         lifeline.say("bound")
-        self._sign("start", mark=_told(self._alive.previous))
+        lifeline.beat(loop)
+        ended = ending(os.environ, note_of(run_folder(self._settings), "dns"))
+        self._sign("start", mark=_told(self._alive.previous), ended=ended)
         self._mark(What.START)
         ticking = loop.create_task(self._tick_for_ever(lifeline))
         told = loop.create_task(end.wait())
@@ -118,6 +125,7 @@ class DnsProcess:
         """Looks for a new policy, ends memos, counts losses, says how things are."""
         now = clock.now()
         self._follow(now)
+        self._follow_roads()
         if self._engine and self._resolver and not self._ticks:
             await self._resolver.go(self._engine, make_serve(self._engine.fast))
             lifeline.say("ready")
@@ -183,7 +191,9 @@ class DnsProcess:
         self._settings = fresh
         if self._resolver:
             self._clients = _clients(fresh)
-            self._resolver.ask(_upstreams(fresh, loop), self._clients)
+            self._upstreams = _upstreams(fresh, loop)
+            self._upstreams.lead(self._roads.zones)
+            self._resolver.ask(self._upstreams, self._clients)
         if self._engine:
             self._cache = Cache(fresh.dns.cache_entries)
             self._engine = self._engine_for(self._engine.policy, self._engine.fast, self._engine.counters)
@@ -216,6 +226,38 @@ class DnsProcess:
         if not older or self._engine is None:
             self._adopt(policy, now)
 
+    def _follow_roads(self) -> None:
+        """Asks other resolvers about the zones in `run/roads.json`, and no longer where their time is over."""
+        path = self._folder / "run" / roads.FILE
+        try:
+            stat = os.stat(path)
+            stamp: tuple[int, ...] = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+        except OSError:
+            stamp = ()
+        now = clock.boottime_us()
+        if stamp == self._roads_stamp and not 0 < self._roads.end <= now:
+            return
+        self._roads_stamp = stamp
+        fresh = roads.read(path, boot_id(), now) if stamp else roads.Roads()
+        changed, self._roads = fresh.zones != self._roads.zones, fresh
+        if changed and self._upstreams:
+            self._upstreams.lead(fresh.zones)
+        if changed and self._engine:
+            self._lead(self._engine)
+
+    def _lead(self, engine: Engine) -> None:
+        """Lets `engine` know the roads; what it keeps ready for other zones' answers is made anew."""
+        local = self._local()
+        engine.local, engine.fleeting = local, frozenset(self._roads.zones)
+        engine.special = special.table(private_relay=self._settings.dns.private_relay, local=local)
+        engine.failed.clear()
+        engine.fast.templates.clear()
+        engine.fast.memo.clear()
+
+    def _local(self) -> frozenset[bytes]:
+        """Zones in wire form that a resolver in this network knows, configured or for now."""
+        return frozenset(from_text(zone) for zone, _ in self._settings.dns.local_domains) | frozenset(self._roads.zones)
+
     def _complain(self, problem: str) -> None:
         if problem != self._problem:
             self._problem = problem
@@ -242,7 +284,7 @@ class DnsProcess:
     def _engine_for(self, policy: Policy, fast: Fast, counters: Counters) -> Engine:
         """An engine that answers as the settings want it."""
         dns = self._settings.dns
-        local = frozenset(from_text(zone) for zone, _ in dns.local_domains)
+        local = self._local()
         return Engine(
             policy,
             self._cache,
@@ -251,6 +293,7 @@ class DnsProcess:
             special=special.table(private_relay=dns.private_relay, local=local),
             safe=safesearch.table(engines=dns.safe_search, youtube=dns.youtube),
             local=local,
+            fleeting=frozenset(self._roads.zones),
             hide_ech=self._settings.proxy.enabled,
             counters=counters,
         )

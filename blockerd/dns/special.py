@@ -57,6 +57,7 @@ _ZONES: dict[str, Kind] = {
     "alt": Kind.NXDOMAIN,
     "local": Kind.NXDOMAIN,
     "home.arpa": Kind.NXDOMAIN,
+    "path.home.arpa": Kind.LOOPBACK,  # made-up names below it tell a self-probe whether a question came here
     "resolver.arpa": Kind.NODATA,
     "use-application-dns.net": Kind.NXDOMAIN,
     **dict.fromkeys(_private_reverse(), Kind.NXDOMAIN),

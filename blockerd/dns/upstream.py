@@ -25,6 +25,7 @@ MAX_PENDING = 2000
 """Questions under way at once; beyond it a new one is refused rather than the memory filled."""
 
 _POOL = 8192
+_DATAGRAM = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 
 Done = Callable[[bytes | None, Scan | None], None]
 """Called once with the reply and what it says; None when nobody answered, b"" when the question could not be sent."""
@@ -43,6 +44,7 @@ class Upstreams:
     ) -> None:
         self.servers = [Server(address) for address in addresses]
         self.local = {zone: [Server(address)] for zone, address in (local or {}).items()}
+        self._configured = self.local
         self.loop = loop
         self.pending = 0
         self.deadlines = Deadlines(loop)
@@ -62,6 +64,11 @@ class Upstreams:
         self.pending += 1
         now = self.loop.time()
         _Asking(self, Exchange(query, servers, now, self.chance), done).go_on(now)
+
+    def lead(self, roads: Mapping[bytes, Sequence[Upstream]]) -> None:
+        """Asks others about these zones from now on, and about no others of before; the configured ones come first."""
+        led = {zone: [Server(address) for address in addresses] for zone, addresses in roads.items()}
+        self.local = led | self._configured
 
     def servers_for(self, query: bytes) -> list[Server]:
         """Those of the longest local zone that the name in `query` falls under, else the upstreams."""
@@ -104,7 +111,7 @@ class _Asking:
         self._owner = owner
         self._exchange = exchange
         self._done: Done | None = done
-        self._socks: list[socket.socket] = []
+        self._socks: list[socket.SocketType] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._try: Try | None = None
 
@@ -124,10 +131,9 @@ class _Asking:
 
     def _send(self, attempt: Try) -> bool:
         address = attempt.server.address
-        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         sock = None
         try:
-            sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+            sock = socket.SocketType(socket.AF_INET6 if ":" in address.host else socket.AF_INET, _DATAGRAM)
             sock.connect((address.host, address.port))
             sock.send(attempt.packet)
         except OSError:  # no descriptors left, no such family here, no way there, nobody there
@@ -138,7 +144,7 @@ class _Asking:
         self._owner.sockets.watch(sock, partial(self._readable, attempt, sock))
         return True
 
-    def _readable(self, attempt: Try, sock: socket.socket) -> None:
+    def _readable(self, attempt: Try, sock: socket.SocketType) -> None:
         while self._done:
             try:
                 packet = sock.recv(4096)

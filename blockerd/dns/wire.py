@@ -131,7 +131,8 @@ class Serve(Protocol):
         *,
         seats: list[int] | None = None,
     ) -> tuple[list[int], list[int]]:
-        """The lengths of the answers by packet (0 for those left), and the indexes of packets left to the engine.
+        """The lengths of the answers by packet (0 for those left), and the indexes of packets left to the engine: the
+        complement (`~index`) of one whose name no rule covers.
 
         `names` and `pairs` gather the attempts of the batch for `spool.Writer.attempts`, `seats` the index of each.
         """
@@ -143,6 +144,7 @@ def make_serve(fast: Fast) -> Serve:  # noqa: C901 - one closure over one loop: 
     table = fast.policy.table
     headers = {shape: ((denied if fast.nxdomain else plain), opt) for shape, (plain, denied, opt) in SHAPES.items()}
     mode = {"name": _WHOLE, "site": _SITE}.get(fast.level, _NOTHING)
+    all_seen = not fast.own and (table.patterns is None or not table.patterns.rules)
 
     def serve(  # noqa: C901 - no calls inside: each costs 4 % of a query (2026-11, `make bench`)
         buf: "mmap",
@@ -168,6 +170,7 @@ def make_serve(fast: Fast) -> Serve:  # noqa: C901 - one closure over one loop: 
         templates: dict[bytes, Template] = fast.templates,
         own: frozenset[bytes] = fast.own,
         mode: int = mode,
+        all_seen: bool = all_seen,
         mask: int = COMBO_MASK,
         head: slice = slice(10),
         body: slice = slice(10, None),
@@ -248,7 +251,7 @@ def make_serve(fast: Fast) -> Serve:  # noqa: C901 - one closure over one loop: 
                 else:
                     template = templates.get(key)
                     if template is None or template.expires <= now:
-                        rest.append(len(sizes))
+                        rest.append(~len(sizes) if strip == _PASS and all_seen else len(sizes))
                         sized(0)
                         continue
                     memo[key] = answer = template.render(now)

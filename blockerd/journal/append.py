@@ -24,6 +24,7 @@ from blockerd.journal.lookup import Lookup
 from blockerd.journal.merge import Marks, Merger, Origin
 from blockerd.journal.outcome import Drained, DrainState, explained, given_up, held_up
 from blockerd.journal.schema import JournalError, open_writer
+from blockerd.journal.screen import seal
 from blockerd.journal.spool import Level, Meta, segments
 from blockerd.journal.store import adopt, write
 from blockerd.screentime import store as screen_time
@@ -126,9 +127,11 @@ class Journal:
         return bool(busy) or frames != moved
 
     def _settle(self, db: apsw.Connection, began: int, stop: Callable[[], bool]) -> None:
-        """Gives attempts that were closed when the drain began their leaves; everything asked before is stored now."""
+        """Gives attempts and hours of screen time that were over when the drain began their leaves; everything asked
+        before is stored now."""
         while not stop() and not self._held_up(db):
             with self._transaction(db):
+                seal(db, began)
                 if not settle(db, began):
                     break
         else:

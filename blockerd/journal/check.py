@@ -9,10 +9,12 @@ import heapq
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import apsw
 
-from blockerd.journal import merkle
+from blockerd.journal import merkle, screen
+from blockerd.journal.entry import KeyRotation, Screen
 from blockerd.journal.grow import STEP, load
 from blockerd.journal.heads import heads
 from blockerd.journal.log import Gone, Log, Opening
@@ -75,24 +77,25 @@ def _leaves(log: Log, minimum: int, size: int) -> Iterator[Broken]:
             yield Broken(missing, missing, "its commitment is missing")
         expected = max(expected, n + 1)
         while opening and opening.n < n:
-            yield Broken(opening.n, opening.n, "an opening without a commitment")
+            if opening.n >= minimum or opening.kind != KeyRotation.KIND:
+                yield Broken(opening.n, opening.n, "an opening without a commitment")
             opening = next(openings, None)
         if opening and opening.n == n:
-            if why := _unfit(opening, commitment):
+            if why := _unfit(log.db, opening, commitment):
                 yield Broken(n, n, why)
             opening = next(openings, None)
     for missing in range(expected, size):
         yield Broken(missing, missing, "its commitment is missing")
 
 
-def _unfit(opening: Opening, commitment: bytes) -> str:
+def _unfit(db: apsw.Connection, opening: Opening, commitment: bytes) -> str:
     """Why `opening` does not fit, "" where it does."""
     if len(opening.salt) != merkle.SALT or merkle.commitment(opening.salt, opening.event) != commitment:
         return "what it says is not what was committed to"
     said = json.loads(opening.event)
     if (said["kind"], said["at"]) != (opening.kind, opening.at):
         return "its row is filed under another kind or time"
-    return ""
+    return screen.unfit(db, opening.event) if opening.kind == Screen.KIND else ""
 
 
 def _nodes(log: Log, size: int) -> Iterator[Broken]:
@@ -133,6 +136,8 @@ def _whole(db: apsw.Connection, log: Log, size: int, rows: int) -> Iterator[Brok
         yield Broken(size, size, f"not {rows} openings, which is what was counted")
     for n in _each(db, _LOST):
         yield Broken(n, n, "the row of this opening is missing")
+    for key in islice(screen.uncommitted(db), _FEW):
+        yield Broken(size, size, f"screen time without a leaf: row {key}")
     for sql, what in _OUTSIDE:
         for key in _each(db, sql):
             yield Broken(size, size, f"{what} {key}")

@@ -22,7 +22,8 @@ DASH = "\u2014"
 
 _ED25519 = b"\x01"  # the type of such a key in names, ids and texts (signed-note)
 _SECRET = "PRIVATE+KEY+"
-_NEXT = ".next"
+NEXT = ".next"
+"""What the name of the file has at its end in which the next key lies ready."""
 
 
 class CheckpointError(Exception):
@@ -222,14 +223,14 @@ def prepare_rotation(path: Path, secret: bytes) -> Rotation:
 
     Called again before `adopt`, it gives the same record: a crash between the steps changes nothing.
     """
-    old, beside = load(path), path.with_name(path.name + _NEXT)
+    old, beside = load(path), path.with_name(path.name + NEXT)
     new = load(beside) if beside.exists() else create(beside, old.public.name, secret)
     return Rotation(new.public, old.signature(rotation_text(new.public)))
 
 
 def adopt(path: Path) -> SigningKey:
     """Step two, once the record is in the log: the next key takes the place of the old, which is gone."""
-    os.replace(path.with_name(path.name + _NEXT), path)
+    os.replace(path.with_name(path.name + NEXT), path)
     _sync_folder(path)
     return load(path)
 

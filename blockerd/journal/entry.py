@@ -107,13 +107,19 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """Time at the screen from `at` to `until` (µs): the app in front, "" where only activity is known."""
+    """Screen time of the agent `agent`, of an hour at most: `count` records, numbered from `first` to `last`.
+
+    `begin` and `at` (µs) are the first begin and the last end among them; `digest` is SHA-256 over them as hex.
+    """
 
     KIND: ClassVar[str] = "screen"
     at: int
-    until: int
-    app: str = ""
-    user: str = ""
+    begin: int
+    agent: str
+    first: int
+    last: int
+    count: int
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,13 +197,18 @@ class ZoneStep:
 
 @dataclass(frozen=True, slots=True)
 class ResolverPath:
-    """The way by which this machine asks for names changed."""
+    """The way by which this machine asks for names changed.
+
+    `what` is "vpn" (`old` and `new` name the links, "" for none), "portal" ("open", "closed") or a finding of the
+    self-probe; `detail` says why.
+    """
 
     KIND: ClassVar[str] = "resolver-path"
     at: int
     what: str
     old: str = ""
     new: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

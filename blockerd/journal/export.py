@@ -11,8 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from blockerd.clock import rfc3339
-from blockerd.journal.entry import Entry, Screen, encode
+from blockerd.journal.entry import Entry, encode
 from blockerd.model import Attempt
+from blockerd.screentime import export as screen_time
+from blockerd.screentime.usage import Known
+
+Users = Mapping[int, str]
 
 FIELDS = (
     "time", "last", "site", "names", "category", "source", "list", "action", "channel", "client", "user", "count",
@@ -23,11 +27,15 @@ FIELDS = (
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
-def json_lines(attempts: Iterable[Attempt], entries: Iterable[Entry]) -> Iterator[str]:
-    """One object a line, by time: attempts with `"entry": "attempt"`, others with their kind and all they say."""
+def json_lines(
+    attempts: Iterable[Attempt], entries: Iterable[Entry], screen: Iterable[Known] = (), users: Users | None = None
+) -> Iterator[str]:
+    """One object a line, by time: attempts with `"entry": "attempt"`, records of screen time with "app" or "afk", other
+    entries with their kind and all they say. `users` names the user of each agent."""
     told = ((attempt.time, {"entry": "attempt", **fields(attempt)}) for attempt in attempts)
     others = (_said(entry) for entry in entries)
-    for _, said in heapq.merge(told, others, key=lambda one: one[0]):
+    records = (_recorded(known, users or {}) for known in screen)
+    for _, said in heapq.merge(told, others, records, key=lambda one: one[0]):
         yield json.dumps(said, ensure_ascii=False) + "\n"
 
 
@@ -40,20 +48,17 @@ def csv_lines(attempts: Iterable[Attempt]) -> Iterator[str]:
         yield _csv([cell(str(values[name])) for name in FIELDS])
 
 
-def activitywatch(attempts: Iterable[Attempt], entries: Iterable[Entry], host: str, created: int) -> dict[str, Any]:
-    """Buckets as ActivityWatch imports them: attempts, and screen time where there is any. `created` is Unix µs."""
-    buckets = {
-        "attempts": ("blockerd.attempt", [_event(one.time, one.last, _kept(one)) for one in attempts]),
-    }
-    screens = [one for one in entries if isinstance(one, Screen)]
-    windows = [_event(one.at, one.until, {"app": one.app, "title": ""}) for one in screens if one.app]
-    active = [_event(one.at, one.until, {"status": "not-afk"}) for one in screens if not one.app]
-    if windows:
-        buckets["window"] = ("currentwindow", windows)
-    if active:
-        buckets["afk"] = ("afkstatus", active)
-    return {"buckets": {f"blockerd-{name}_{host}": _bucket(f"blockerd-{name}_{host}", *about, host, created)
-                        for name, about in buckets.items()}}  # fmt: skip
+def activitywatch(
+    attempts: Iterable[Attempt], screen: Iterable[Known], users: Users, host: str, created: int
+) -> dict[str, Any]:
+    """Buckets as ActivityWatch imports them: attempts, and screen time of each agent. `created` is Unix µs."""
+    key = f"blockerd-attempts_{host}"
+    events = [_event(one.time, one.last, _kept(one)) for one in attempts]
+    bucket = {
+        "id": key, "created": _stamp(created), "type": "blockerd.attempt", "client": "blockerd", "hostname": host,
+        "events": events,
+    }  # fmt: skip
+    return {"buckets": {key: bucket, **screen_time.export(screen, host, users)["buckets"]}}
 
 
 def fields(attempt: Attempt) -> dict[str, Any]:
@@ -79,6 +84,12 @@ def _said(entry: Entry) -> tuple[int, dict[str, Any]]:
     return entry.at, {"entry": kind, "time": _stamp(said.pop("at")), **said}
 
 
+def _recorded(known: Known, users: Users) -> tuple[int, dict[str, Any]]:
+    r = known.record
+    said = {"value": r.value, **({"title": r.title} if r.title else {}), "user": users.get(known.agent, "")}
+    return r.start, {"entry": str(r.stream), "time": _stamp(r.start), "until": _stamp(r.end), **said}
+
+
 def _kept(attempt: Attempt) -> dict[str, Any]:
     """What an event of the bucket says beside its time."""
     return {name: value for name, value in fields(attempt).items() if name not in ("time", "last", "client", "user")}
@@ -86,12 +97,6 @@ def _kept(attempt: Attempt) -> dict[str, Any]:
 
 def _event(start: int, end: int, data: Mapping[str, Any]) -> dict[str, Any]:
     return {"timestamp": _stamp(start), "duration": max(0, end - start) / 1e6, "data": dict(data)}
-
-
-def _bucket(name: str, kind: str, events: list[dict[str, Any]], host: str, created: int) -> dict[str, Any]:
-    return {
-        "id": name, "created": _stamp(created), "type": kind, "client": "blockerd", "hostname": host, "events": events,
-    }  # fmt: skip
 
 
 def _stamp(at: int) -> str:

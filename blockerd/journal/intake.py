@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from blockerd.journal.decode import Chunk, clients, wire_names
+from blockerd.journal.ended import UNTOLD
 from blockerd.journal.entry import LATEST, of_event
 from blockerd.journal.merge import UNCONFIRMED, Marks, Merger, Origin, Question, Span
 from blockerd.journal.spool import COMBO_BITS, Level, Meta, RawAttempt, Record, RecordKind, raw_attempts
@@ -200,10 +201,11 @@ class Intake:
         """A sign of life: a span, and for a start or a stop an entry too."""
         process, state, boot = str(event["process"]), event["state"], str(event.get("boot", ""))
         before = self.marks.before(process) if state == "start" else None
-        told = [of_event(at, {**_without(event, "state", "mark"), "kind": state})] if state != "alive" else []
+        told = [of_event(at, {**_without(event, "state", "mark", "ended"), "kind": state})] if state != "alive" else []
         if before and not before.ended:
             mark = event.get("mark")
-            told.insert(0, _unclean(at, before, boot, mark if isinstance(mark, dict) else {}))
+            ended = str(event.get("ended", "")) or UNTOLD
+            told.insert(0, _unclean(at, before, boot, mark if isinstance(mark, dict) else {}, ended))
         self.marks.add(at, process, boot, state)
         self.events += told
 
@@ -238,10 +240,11 @@ def feed_all(intake: Intake, chunk: Chunk, meta: Meta | None, meta_at: int, proc
     return meta, meta_at
 
 
-def _unclean(at: int, before: Span, boot: str, mark: Mapping[str, int | str]) -> tuple[int, str, str]:
-    """The entry for a start after a run that wrote no stop; `mark`: its last alive mark, where there is one."""
+def _unclean(at: int, before: Span, boot: str, mark: Mapping[str, int | str], ended: str) -> tuple[int, str, str]:
+    """The entry for a start after a run that wrote no stop; `mark`: its last alive mark, where there is one; `ended`:
+    what whoever started it says of that run."""
     last, where = max(before.last, int(mark.get("at", 0))), str(mark.get("boot", before.boot))
-    why = "crash or kill" if where == boot else "power cut or reset"
+    why = ended if where == boot else "power cut or reset"
     known = {key: int(mark.get(key, 0)) for key in ("run", "boottime", "monotonic")}
     event = {"kind": "unclean", "process": before.process, "last": last, "boot": where, "why": why, **known}
     return of_event(at, event)

@@ -14,6 +14,7 @@ from typing import Any
 
 from blockerd.journal import alive
 from blockerd.journal.clocks import Clocks
+from blockerd.journal.ended import ending, note_of
 
 BEAT_US = 900_000_000
 """From one beat to the next (15 min), on the clock that runs on through sleep."""
@@ -26,9 +27,6 @@ SLEW = 500
 
 KEEP_US = 60_000_000
 """From one note of the last sign to the next."""
-
-ENV_ENDED = "BLOCKERD_ENDED"  # as blockerd.process has it
-"""Set by whoever starts a process again: how the one before ended, as `subprocess` tells it (-9: by signal 9)."""
 
 Record = Callable[[dict[str, Any]], object]
 
@@ -90,6 +88,7 @@ class Pulse:
     def start(self, environ: Mapping[str, str]) -> None:
         """Records the start and, where the last run wrote no stop, how it seems to have ended."""
         now, before = self._clocks(), _load(self._path)
+        ended = ending(environ, note_of(self._path.parent / "run", "control"))
         zones = self._zones()
         known = before or Memory()
         run = known.run + 1 if before else now.wall // 1_000_000  # a number never used, where the file is unreadable
@@ -98,7 +97,7 @@ class Pulse:
         if before is None:
             self._record({"kind": "repair", "at": now.wall, "what": "run number unreadable", "file": self._path.name})
         if not known.stopped:
-            self._unclean(now, known, environ)
+            self._unclean(now, known, ended)
         if known.boot and known.boot == self._last.boot:
             self._base = Clocks(known.wall, known.boottime, known.monotonic)
             self._steps(now)
@@ -142,8 +141,8 @@ class Pulse:
         self._record({**event, **self._signs(now)})
         self._beat_at = now.boottime
 
-    def _unclean(self, now: Clocks, known: Memory, environ: Mapping[str, str]) -> None:
-        why = ending(environ) if known.boot == self._last.boot else "power cut or reset"
+    def _unclean(self, now: Clocks, known: Memory, ended: str) -> None:
+        why = ended if known.boot == self._last.boot else "power cut or reset"
         self._record({
             "kind": "unclean", "at": now.wall, "process": "control", "last": known.wall, "boot": known.boot,
             "run": known.run, "boottime": known.boottime, "monotonic": known.monotonic, "why": why,
@@ -181,19 +180,6 @@ class Pulse:
 def _moved(before: Clocks, now: Clocks) -> int:
     """How far (µs) the wall clock moved against the one that is never set."""
     return (now.wall - before.wall) - (now.boottime - before.boottime)
-
-
-def ending(environ: Mapping[str, str]) -> str:
-    """How the run before ended, as far as whoever started this one says; else "crash or kill"."""
-    code = environ.get(ENV_ENDED, "")
-    if code.startswith("-") and code[1:].isdecimal():
-        return f"killed (signal {code[1:]})"
-    if code.isdecimal():
-        return f"crash (code {code})"
-    result = environ.get("SERVICE_RESULT", "")
-    if result and result != "success":
-        return " ".join(filter(None, (result, environ.get("EXIT_CODE", ""), environ.get("EXIT_STATUS", ""))))
-    return "crash or kill"
 
 
 def machine_zone(link: Path = Path("/etc/localtime")) -> str:

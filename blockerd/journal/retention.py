@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import apsw
 
+from blockerd.journal import screen
 from blockerd.journal.entry import Prune
 from blockerd.journal.grow import STEP, add_entries, settle
 from blockerd.journal.sums import quarter
@@ -18,8 +19,12 @@ YEAR_US = 365 * DAY_US
 SUMS_US = 2 * YEAR_US
 """Sums by day are kept this long."""
 
-KEPT_A_YEAR = ("daily", "key-rotation", "prune", "repair", "report-sent")
+KEPT_A_YEAR = ("daily", "prune", "repair", "report-sent")
 """What readers of old mails may ask for; it names no site."""
+
+KEPT = "key-rotation"
+"""Kept for ever: every mail tells all changes of key since the log began. Its own signature bears it out where its
+commitment is gone."""
 
 KEPT_AT_ERASE = (
     "start", "stop", "unclean", "mark", "again", "beat", "clock-step", "zone-step", "list-updated", "list-rejected",
@@ -28,14 +33,14 @@ KEPT_AT_ERASE = (
 """That and how it ran, which is no record of a person."""
 
 SCREEN = "screen-rows"
-"""Rows of screen time: their table is made by another part, where that is in use."""
+"""Records of screen time: one entry of the log commits to those of an hour."""
 
 _CHUNK = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """Openings removed by kind (and rows of SCREEN, which have none), leaves of which only subtree hashes are left."""
+    """Openings removed by kind, and records of SCREEN, which share one; leaves whose subtree hashes alone are left."""
 
     kinds: dict[str, int]
     commitments: int = 0
@@ -54,6 +59,7 @@ def prune(
     Times in Unix µs; `day_begins` gives where the local day of a time begins. Inside a transaction.
     """
     assert db.in_transaction
+    screen.seal(db, at, force=True)
     kinds = _attempts(db, before, limit)
     kinds.update(_events(db, before, at - YEAR_US, limit))
     removed = Removed(kinds, _commitments(db, at - YEAR_US))
@@ -61,7 +67,7 @@ def prune(
     db.execute(
         "DELETE FROM spans WHERE last_us < ? AND id NOT IN (SELECT max(id) FROM spans GROUP BY process)", (before,)
     )
-    kinds.update(_screen(db, before))
+    kinds.update(_counted(screen.forget(db, before)))
     if removed.openings:
         # A few at a time: the foreign key makes SQLite look through all attempts for each.
         unused = "SELECT id FROM origins WHERE id NOT IN (SELECT origin FROM attempts) LIMIT 50"
@@ -84,7 +90,7 @@ def erase(db: apsw.Connection, at: int) -> Removed:
     db.execute("DELETE FROM attempts; DELETE FROM sums; DELETE FROM origins")
     marks = ", ".join("?" * len(KEPT_AT_ERASE))
     kinds.update(_drop_events(db, f"kind NOT IN ({marks})", KEPT_AT_ERASE))
-    kinds.update(_screen(db, 1 << 62))
+    kinds.update(_counted(screen.erase(db)))
     removed = Removed({kind: count for kind, count in kinds.items() if count})
     _uncount(db, removed.openings)
     add_entries(db, [Prune(at, "erase", at, removed.openings, removed.kinds)])
@@ -124,7 +130,8 @@ def _attempts(db: apsw.Connection, before: int, limit: int) -> dict[str, int]:
 
 def _events(db: apsw.Connection, before: int, year: int, limit: int) -> dict[str, int]:
     marks = ", ".join("?" * len(KEPT_A_YEAR))
-    rule = f"id IN (SELECT id FROM events WHERE at_us < ? AND (at_us < ? OR kind NOT IN ({marks})) ORDER BY id LIMIT ?)"
+    old = f"at_us < ? AND kind != '{KEPT}' AND (at_us < ? OR kind NOT IN ({marks}))"
+    rule = f"id IN (SELECT id FROM events WHERE {old} ORDER BY id LIMIT ?)"
     kinds = _drop_events(db, rule, (before, min(year, before), *KEPT_A_YEAR, limit))
     _uncount(db, sum(kinds.values()))
     return kinds
@@ -138,12 +145,8 @@ def _drop_events(db: apsw.Connection, rule: str, values: Sequence[int | str]) ->
     return kinds
 
 
-def _screen(db: apsw.Connection, before: int) -> dict[str, int]:
-    """Removes screen time that ended before `before`; which agent sent how much stays, so that it is taken once."""
-    if not db.table_exists("main", "screen"):
-        return {}
-    db.execute("DELETE FROM screen WHERE end_us < ?", (before,))
-    return {SCREEN: db.changes()} if db.changes() else {}
+def _counted(records: int) -> dict[str, int]:
+    return {SCREEN: records} if records else {}
 
 
 def _uncount(db: apsw.Connection, openings: int) -> None:
@@ -174,10 +177,12 @@ def _sums(db: apsw.Connection, before: int, oldest: int, day_begins: Callable[[i
 
 
 def _commitments(db: apsw.Connection, year: int) -> int:
-    """Drops commitments of whole blocks below a head delivered over a year ago, where no opening is left."""
+    """Drops commitments of whole blocks below a head delivered over a year ago, where no opening but KEPT is left."""
     sql = "SELECT max(size) FROM heads WHERE delivered_us IS NOT NULL AND at_us < ?"
     covered = next(iter(db.execute(sql, (year,))))[0] or 0
-    first = next(iter(db.execute("SELECT min(n) FROM openings")))[0]
+    kept = f"SELECT id FROM events WHERE kind = '{KEPT}'"
+    opened = f"SELECT min(n) FROM openings WHERE event IS NULL OR event NOT IN ({kept})"
+    first = next(iter(db.execute(opened)))[0]
     minimum = min(covered, covered if first is None else first) >> STEP << STEP
     if minimum <= next(iter(db.execute("SELECT minimum FROM tree")))[0]:
         return 0

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import apsw
 
+from blockerd.journal import outbox
 from blockerd.screentime import store
 
 OLDEST_SQLITE = 3_051_003
@@ -75,6 +76,8 @@ MIGRATIONS: tuple[str, ...] = (
         FROM attempts JOIN origins ON origins.id = origin WHERE kind != 'unconfirmed' GROUP BY 1, 2, 3;
     """,
     store.SCHEMA,
+    outbox.MIGRATION,
+    "ALTER TABLE agents ADD COLUMN sealed INTEGER NOT NULL DEFAULT 0",
 )
 """Entry n brings a journal from `user_version` n to n + 1. Append only. `names` holds texts parted by spaces (a name
 in text form has none); `segments` says how far each spool segment is stored, in the transaction that stores it.
@@ -82,7 +85,8 @@ in text form has none); `segments` says how far each spool segment is stored, in
 The log: `tree` has its id, size, peaks (32 bytes each, largest first), the first leaf whose commitment is kept, and how
 many openings are; `nodes` the roots of complete subtrees of 2^8, 2^16, … leaves; an opening is the salt and the row it
 points to; `unsettled` are attempts that may still grow, which have no leaf yet. `sums` are attempts by quarter of an
-hour (Unix µs), kept in step with `attempts` and longer than they."""
+hour (Unix µs), kept in step with `attempts` and longer than they; `sealed` is the number of an agent's last record of
+screen time that an entry commits to."""
 
 _LIKE: dict[int, type[apsw.Error]] = {
     errno.EROFS: apsw.ReadOnlyError,

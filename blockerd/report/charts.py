@@ -29,6 +29,8 @@ _LEAST = 3
 """Per cent: what is not nothing can be seen."""
 _CALM = 6
 """A count below this is never painted as the darkest, however quiet the other days were."""
+_GAP, _NARROW, _ROOMY = 10, 4, 5
+"""Pixels between columns; the narrow ones where there are more columns than are roomy on a phone."""
 _NESTED = '<table role="presentation" width="{0}%" cellpadding="0" cellspacing="0" border="0" style="width:{0}%">'
 
 
@@ -51,9 +53,9 @@ class Charts:
 
     def table(self, block: Table) -> str:
         """Figures as a table with caption and headers; numbers stand under each other."""
-        last = len(block.rows) - 1
-        rows = "".join(self._row(row, strong=block.total and at == last) for at, row in enumerate(block.rows))
-        return self._framed(block.caption, self._head(block.head), rows)
+        last, gap = len(block.rows) - 1, _GAP if len(block.head) <= _ROOMY else _NARROW
+        rows = "".join(self._row(row, gap, strong=block.total and at == last) for at, row in enumerate(block.rows))
+        return self._framed(block.caption, self._head(block.head, gap), rows)
 
     def bars(self, block: Bars) -> str:
         """Label, figure, bar; all of one scale."""
@@ -112,20 +114,21 @@ class Charts:
             f"{f'<thead>{head}</thead>' if head else ''}<tbody>{rows}</tbody></table>"
         )
 
-    def _head(self, names: Sequence[str]) -> str:
+    def _head(self, names: Sequence[str], gap: int = _GAP) -> str:
         """A line of column names; without any it is left out."""
         if not any(names):
             return ""
         cells = []
         for at, name in enumerate(names):
             side = self.end if at else self.start
-            style = f"text-align:{side};{_ink('soft')}font-weight:normal;font-size:13px;padding:0 0 3px;{self._gap(at)}"
+            size, room = (13 if gap == _GAP else 12), self._gap(at, gap)
+            style = f"text-align:{side};{_ink('soft')}font-weight:normal;font-size:{size}px;padding:0 0 3px;{room}"
             kind = ("th", 'scope="col" ') if name else ("td", "")
             cells.append(f'<{kind[0]} {kind[1]}class="i-soft" align="{side}" style="{style}">{words(name)}</{kind[0]}>')
         return f"<tr>{''.join(cells)}</tr>"
 
-    def _row(self, cells: Sequence[str], *, strong: bool) -> str:
-        figures = "".join(self._figure(cell, strong=strong) for cell in cells[1:])
+    def _row(self, cells: Sequence[str], gap: int, *, strong: bool) -> str:
+        figures = "".join(self._figure(cell, gap, strong=strong) for cell in cells[1:])
         return f"<tr>{self._name(cells[0], strong=strong)}{figures}</tr>"
 
     def _name(self, label: str, *, strong: bool = False, swatch: str = "", wraps: bool = True) -> str:
@@ -142,15 +145,15 @@ class Charts:
             f'vertical-align:top{_wrap(wraps)}">{square}{words(label)}</th>'
         )
 
-    def _figure(self, shown: str, *, strong: bool = False, wraps: bool = True) -> str:
-        weight = "bold" if strong else "normal"
+    def _figure(self, shown: str, gap: int = _GAP, *, strong: bool = False, wraps: bool = True) -> str:
+        weight, room = "bold" if strong else "normal", self._gap(1, gap)
         return (
-            f'<td align="{self.end}" style="text-align:{self.end};font-weight:{weight};padding:3px 0;{self._gap(1)}'
+            f'<td align="{self.end}" style="text-align:{self.end};font-weight:{weight};padding:3px 0;{room}'
             f'vertical-align:top;font-variant-numeric:tabular-nums{_wrap(wraps)}">{words(shown)}</td>'
         )
 
-    def _gap(self, at: int) -> str:
-        return f"padding-{self.start}:10px;" if at else ""
+    def _gap(self, at: int, gap: int) -> str:
+        return f"padding-{self.start}:{gap}px;" if at else ""
 
 
 LTR = Charts("left", "right")

@@ -21,13 +21,13 @@ _TALKERS = {Role.SPOUSE: "talk.partner", Role.MENTOR: "talk.partner", Role.SELF:
 
 def note(facts: WeekFacts, letter: Letter, c: Catalogue) -> Note:
     """The note of `letter.role`; more is in `facts` than it may say, and it does not say it."""
-    shown = cut(facts, letter.role, yardsticks=letter.yardsticks)
+    shown = cut(facts, letter.role, yardsticks=letter.yardsticks, reveal=letter.reveal)
     blocks: tuple[Block, ...] = (
         *opening(letter.role, letter.country, letter.stop_code, c),
         Heading(c.text("heading.week", span=c.span(shown.first, shown.last)), top=True),
         *_coverage(shown, letter, c),
         *sections.progress(shown, c, letter.talks),
-        *sections.requests(shown, c),
+        *sections.requests(shown, c, reveal=letter.reveal),
         *sections.trend(shown, c),
         *sections.time(shown, c),
         *sections.coverage(shown, c),
@@ -143,7 +143,7 @@ def _about(letter: Letter, c: Catalogue) -> list[Block]:
         return [*found, *_readers(letter, c)]
     if letter.names_attached and letter.role is Role.THERAPIST:
         found.append(Para(c.text("about.names_attached")))
-    found.append(Para(c.text("about.private")))
+    found.append(Para(c.text("about.private_time" if letter.role is Role.THERAPIST else "about.private")))
     return [*found, Para(c.text("about.stop", code=line(letter.stop_code)), Tone.QUIET)]
 
 

@@ -40,7 +40,8 @@ class Letter:
     `next_due` and `late_since` are Unix microseconds (`late_since` None: in time), `lists_age` days since the oldest
     fetched list was current (None: none fetched). `stop_code` and `talk_word` are made of letters. `partial`: the
     period is shorter than usual. `note`, `plan`, `talks` and `resources` (empty: the shipped
-    ones) are the user's; `readers` is shown to the user alone.
+    ones) are the user's; `readers` is shown to the user alone. `reveal`: names
+    whole, which no mail has; only what stays on this computer or is printed by its user.
     """
 
     role: Role
@@ -61,3 +62,4 @@ class Letter:
     seal: Seal | None = None
     yardsticks: bool = False
     names_attached: bool = False
+    reveal: bool = False

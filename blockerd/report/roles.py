@@ -40,11 +40,15 @@ SEES: dict[Role, Sees] = {
     Role.SELF: Sees(True, True, True, True, True, True, True),
 }
 
+REVEALED = (Role.THERAPIST, Role.SELF)
+"""Who may be shown names whole, where the user asks for a page of that."""
 
-def cut(facts: WeekFacts, role: Role, *, yardsticks: bool = False) -> WeekFacts:
-    """`facts` without what `role` is not told; `yardsticks`: the user asked for them."""
+
+def cut(facts: WeekFacts, role: Role, *, yardsticks: bool = False, reveal: bool = False) -> WeekFacts:
+    """`facts` without what `role` is not told; `yardsticks`, `reveal`: the user asked for them, for names whole."""
     sees = SEES[role]
-    shown = replace(facts, days=tuple(_day(day, sees, sees.yardsticks and yardsticks) for day in facts.days))
+    yardsticks, reveal = sees.yardsticks and yardsticks, role in REVEALED and reveal
+    shown = replace(facts, days=tuple(_day(day, sees, yardsticks, reveal) for day in facts.days))
     if sees.time:
         return shown
     base = facts.base and replace(facts.base, episode_minutes=None)
@@ -53,7 +57,7 @@ def cut(facts: WeekFacts, role: Role, *, yardsticks: bool = False) -> WeekFacts:
     return replace(shown, base=base, trend=trend, missed=missed, regained=None)
 
 
-def _day(day: Day, sees: Sees, yardsticks: bool) -> Day:
+def _day(day: Day, sees: Sees, yardsticks: bool, reveal: bool) -> Day:
     return Day(
         date=day.date,
         cover=day.cover,
@@ -63,7 +67,7 @@ def _day(day: Day, sees: Sees, yardsticks: bool) -> Day:
         background=day.background if sees.background else None,
         bands=day.bands if sees.bands else (),
         hours=day.hours if sees.hours else (),
-        sites=_hidden(day) if sees.sites else (),
+        sites=day.sites if reveal else _hidden(day) if sees.sites else (),
         screen=day.screen if sees.time else None,
         late=day.late if sees.time else None,
         episode_minutes=day.episode_minutes if sees.time else None,

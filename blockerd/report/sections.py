@@ -13,7 +13,7 @@ from blockerd.report.week import Span, WeekFacts
 _BANDS = ("band.night", "band.morning", "band.afternoon", "band.evening")
 _DAYS = 7
 _GAPS = 3
-_SITES = 8
+_SITES, _WHOLE = 8, 50
 _STATES = (
     ("monitored", Shade.FULL),
     ("unmonitored", Shade.HALF),
@@ -93,8 +93,8 @@ def _requests(span: Span, c: Catalogue) -> str:
     return c.many("count.request", span.requests)
 
 
-def requests(facts: WeekFacts, c: Catalogue) -> tuple[Block, ...]:
-    """Requests and episodes by day, kind and part of the day, as far as the role is told."""
+def requests(facts: WeekFacts, c: Catalogue, *, reveal: bool = False) -> tuple[Block, ...]:
+    """Requests and episodes by day, kind and part of the day, as far as the role is told; `reveal`: names are whole."""
     head = Heading(c.text("heading.requests"))
     if not facts.requests:
         return (head, Para(c.text("requests.none")), *_background(facts, c))
@@ -107,7 +107,7 @@ def requests(facts: WeekFacts, c: Catalogue) -> tuple[Block, ...]:
     figures = [_by_kind(facts, kinds, c)] if any(kind for kind, _ in kinds) else [_by_day(facts, c)]
     figures += [_by_hour(facts, c)] if any(day.hours for day in facts.days) else _by_band(facts, c)
     meaning = Para(c.text("requests.meaning"), Tone.QUIET)
-    return (head, Para(told), *figures, *_by_site(facts, c), *_background(facts, c), meaning)
+    return (head, Para(told), *figures, *_by_site(facts, c, reveal=reveal), *_background(facts, c), meaning)
 
 
 def _background(facts: WeekFacts, c: Catalogue) -> list[Block]:
@@ -158,15 +158,16 @@ def _by_hour(facts: WeekFacts, c: Catalogue) -> Block:
     return Heat(c.text("requests.by_hour"), c.text("requests.column_day"), tuple(map(str, pairs)), rows)
 
 
-def _by_site(facts: WeekFacts, c: Catalogue) -> list[Block]:
+def _by_site(facts: WeekFacts, c: Catalogue, *, reveal: bool) -> list[Block]:
     counts: dict[str, int] = {}
     for day in facts.days:
         for site, count in day.sites:
             counts[site] = counts.get(site, 0) + count
-    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_SITES]
+    most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[: _WHOLE if reveal else _SITES]
     rows = tuple((site, c.whole(count)) for site, count in most)
     head = (c.text("requests.column_site"), c.text("requests.column_requests"))
-    return [Table(c.text("requests.by_site"), head, rows)] if rows else []
+    caption = c.text("requests.by_site_whole" if reveal else "requests.by_site")
+    return [Table(caption, head, rows)] if rows else []
 
 
 def trend(facts: WeekFacts, c: Catalogue) -> tuple[Block, ...]:

@@ -34,8 +34,10 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY = 1.0
 SEND_EVERY = 10.0
+SIGNS_EVERY = 60.0
 STORED_WITHIN = 1.0
-"""Seconds between two looks; between two tries to hand records over; and that `control` gets to store them."""
+"""Seconds between two looks, two tries to hand records over, two looks for signs; and that `control` gets to store
+records."""
 
 LAST_SEND = 2.0
 """Seconds that an agent told to end may go on sending; the rest waits on disk for the next start."""
@@ -69,7 +71,10 @@ class Shows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What an agent works with. `timeout` in µs; `name` is the probe's."""
+    """What an agent works with. `timeout` in µs; `name` is the probe's.
+
+    `signs` tells by key what its user has set by hand that leads round the filter; it reads files.
+    """
 
     name: str
     socket: Path
@@ -77,6 +82,7 @@ class Setup:
     timeout: int = afk.TIMEOUT
     read: Callable[[], clocks.Instant] = clocks.read
     boot: Callable[[], str] = boot_id
+    signs: Callable[[], Mapping[str, str]] = dict
 
 
 class Agent:
@@ -167,7 +173,7 @@ class Agent:
             loop.add_reader(fd, self._changed.set)
         async with asyncio.TaskGroup() as tasks:
             work = [tasks.create_task(self._look_for_ever()), tasks.create_task(self._send_for_ever()),
-                    tasks.create_task(self._notices_for_ever())]  # fmt: skip
+                    tasks.create_task(self._notices_for_ever()), tasks.create_task(self._signs_for_ever())]  # fmt: skip
             await self._end.wait()
             for task in work:
                 task.cancel()
@@ -210,6 +216,13 @@ class Agent:
                 self._say(f"{self._setup.socket}: {str(error) or 'no answer'}; what was measured waits on disk")
             self.show_waiting()
             await asyncio.sleep(SEND_EVERY)
+
+    async def _signs_for_ever(self) -> None:
+        while True:
+            with suppress(OSError, ValueError, TimeoutError):
+                found = await asyncio.to_thread(self._setup.signs)
+                await ask(self._setup.socket, {"do": "signs", "found": dict(found)}, 10)
+            await asyncio.sleep(SIGNS_EVERY)
 
     async def _notices_for_ever(self) -> None:
         last = 0

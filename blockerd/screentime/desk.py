@@ -42,10 +42,13 @@ _SORTS = {budgets.Left.NEAR: Sort.NEAR, budgets.Left.OVER: Sort.OVER}
 
 
 class Desk:
-    """Answers agents; `event` puts an event into the spool, `settings` gives those of now."""
+    """Answers agents; `event` puts an event into the spool, `settings` gives those of now, `person` is the login name
+    of the one that an install is for."""
 
-    def __init__(self, event: Callable[[dict[str, Any]], None], settings: Callable[[], Settings]) -> None:
-        self._event, self._settings = event, settings
+    def __init__(
+        self, event: Callable[[dict[str, Any]], None], settings: Callable[[], Settings], person: str = ""
+    ) -> None:
+        self._event, self._settings, self._person = event, settings, person
         self._notices = Notices(clock.now_us())
         self._seen = clock.now_us()
         self._weighed = float("-inf")
@@ -54,7 +57,7 @@ class Desk:
 
     def hears(self, uid: int) -> bool:
         """Whether agents of user `uid` are heard beside those of the service's own user."""
-        return uid in _uids(self._settings().agent.users)
+        return uid in _uids((*self._settings().agent.users, *([self._person] if self._person else [])))
 
     async def answer(self, request: Mapping[str, Any], uid: int, stored: Mapping[str, int]) -> dict[str, Any] | None:
         """The answer to a request of user `uid`; None where it is none of an agent. `stored`: `store.acknowledged`."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from blockerd.policy.schedule import zone_of
 from blockerd.settings.address import Endpoint
 from blockerd.settings.fill import At, Filling, Place, Problem, line_of
-from blockerd.settings.keys import SETTINGS, TABLES, Every, Security, Settings, State
+from blockerd.settings.keys import SETTINGS, TABLES, Every, NoteAddress, RoadName, Security, Settings, State
 
 SYSTEM_FILE = Path("/etc/blockerd/blockerd.toml")
 """Where an installed blockerd keeps its configuration."""
@@ -106,13 +106,24 @@ def _placed(made: Settings, base: Path, state: Path | None) -> Settings:
     """`made` with absolute paths."""
     base = Path(os.path.abspath(base))
     sources = tuple(replace(s, path=_under(base, s.path)) if s.path else s for s in made.lists.source)
-    smtp = replace(made.report.smtp, password_file=_under(base, made.report.smtp.password_file))
+    report = made.report
+    report = replace(
+        report,
+        smtp=replace(report.smtp, password_file=_under(base, report.smtp.password_file)),
+        file=replace(report.file, folder=_under(base, report.file.folder)),
+        webhook=_token_under(base, report.webhook),
+        ntfy=_token_under(base, report.ntfy),
+    )
     return replace(
         made,
         state=State(state or _under(base, made.state.dir)),
         lists=replace(made.lists, source=sources),
-        report=replace(made.report, smtp=smtp),
+        report=report,
     )
+
+
+def _token_under(base: Path, address: NoteAddress) -> NoteAddress:
+    return replace(address, token_file=_under(base, address.token_file))
 
 
 def _under(base: Path, path: Path) -> Path:
@@ -137,8 +148,19 @@ def _together(made: Settings, bad: set[Place], given: set[str]) -> Iterator[Prob
     if smtp.security is Security.NONE and not _loopback(smtp.host):
         what = f'"none" would send mail and password in the open to {smtp.host}; write "starttls" or "tls"'
         yield Problem("report.smtp.security", ("report", "smtp", "security"), what)
+    yield from _roads(made)
     if made.report.every is Every.WEEK and made.report.send_at.day is None:
         yield Problem("report.send_at", ("report", "send_at"), 'a week needs its day; write e.g. "sun 18:00"')
+
+
+def _roads(made: Settings) -> Iterator[Problem]:
+    """A reader whose road leads nowhere."""
+    for index, partner in enumerate(made.report.partner):
+        address = {RoadName.WEBHOOK: made.report.webhook, RoadName.NTFY: made.report.ntfy}.get(partner.road)
+        if address is not None and not address.url:
+            at: Place = ("report", "partner", index, "road")
+            what = f'"{partner.road}" leads nowhere yet; add [report.{partner.road}] with its url'
+            yield Problem(f"report.partner[{partner.name}].road", at, what)
 
 
 def _zone(key: str) -> Iterator[Problem]:

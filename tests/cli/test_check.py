@@ -69,6 +69,23 @@ def test_what_is_no_name_exits_2_in_one_line(place: Place, text: str, capsys: py
     assert "no domain name" in told.err
 
 
+def test_a_page_is_decided_by_the_page_rules_and_the_rest_of_its_site_is_open(
+    place: Place, capsys: pytest.CaptureFixture[str]
+):
+    (place.var / "own").mkdir(exist_ok=True)
+    rules = place.var / "own" / "url-rules.txt"
+    rules.write_text("! one board\n||mixed.test/board^$category=cam\n")
+    code, rows = _json(place, capsys, "https://mixed.test/board/1", "https://mixed.test/other", "mixed.test")
+    assert (code, [row["blocked"] for row in rows]) == (1, [True, False, False])
+    assert rows[0] == {
+        "name": "mixed.test", "action": "NODATA", "blocked": True, "category": "cam", "source": "own-url", "line": 2,
+        "rule": "||mixed.test/board^$category=cam", "reason": "own page rules, for the proxy, which is off",
+    }  # fmt: skip
+    assert main(["check", "https://mixed.test/board/1", "--reveal", "--config", str(place.file)]) == 1
+    assert "list: own page rules, line 2" in capsys.readouterr().out
+    rules.unlink()
+
+
 def test_without_a_policy_it_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     place = Place(tmp_path)
     place.write()

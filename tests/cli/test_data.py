@@ -12,6 +12,7 @@ import pytest
 from blockerd.cli import data
 from blockerd.cli.main import GROUPS, main
 from blockerd.cli.output import Stop
+from blockerd.journal import merkle
 from blockerd.journal.log import open_log
 from blockerd.settings import load
 from tests.e2e.install import Install, wait_until
@@ -170,3 +171,17 @@ def test_beside_a_running_control_erase_asks_it_and_import_refuses(tmp_path: Pat
         assert code == 2
     finally:
         install.end()
+
+
+def test_the_hashes_of_the_log_are_what_a_readers_checker_takes(
+    run: Run, spool: Spool, config: Path, capsys: pytest.CaptureFixture[str]
+):
+    stored(config, capsys)
+    code, out, _ = run("export", "--format", "leaves")
+    rows = [line.split() for line in out.splitlines()]
+    with open_log(config.parent / "var" / "journal.sqlite") as log:
+        assert log
+        assert rows == [[str(n), hash_.hex()] for n, hash_ in log.commitments()]
+        assert merkle.root_of(merkle.leaf_hash(bytes.fromhex(hash_)) for _, hash_ in rows) == log.state().root
+    assert (code, len(rows)) == (0, 2)
+    assert "site" not in out

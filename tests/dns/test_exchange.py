@@ -80,6 +80,14 @@ def test_the_quickest_is_asked_first_and_now_and_then_another():
     assert 40 < firsts.count(slow) < 180, "about one in 24"
 
 
+def test_nobody_is_asked_out_of_turn_while_the_first_was_never_measured():
+    first, second = _server(1), _server(2)
+    chance = random.Random(3)
+    for latency in (0.0, 0.02):
+        second.latency = latency
+        assert {exchange.order([first, second], 0.0, chance.randbytes)[0] for _ in range(500)} == {first}
+
+
 def test_each_try_has_another_id_and_another_mixture_of_cases():
     tries = [_next(_begun(_server())) for _ in range(1)] + [_next(Exchange(ASKED, [_server()], 0.0, random.randbytes))]
     first, second = (attempt.packet for attempt in tries)

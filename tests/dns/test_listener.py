@@ -1,6 +1,7 @@
 """The resolver on real sockets: merging, dead upstreams, policy changes between packets, UDP and TCP side by side."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -138,15 +139,11 @@ def test_a_dead_upstream_delays_no_blocked_name_and_ends_in_servfail(
 
 def test_too_few_descriptors_leave_no_name_behind(tmp_path: Path, stub: StubUpstream, monkeypatch: pytest.MonkeyPatch):
     async def scenario(running: Running) -> None:
-        real = socket.socket.connect
-
-        def refused(self: socket.socket, address: tuple[str, int]) -> None:
-            if address == ("127.0.0.1", stub.port):
-                raise OSError(24, "Too many open files")
-            real(self, address)
+        def none_left(*_: object) -> socket.socket:
+            raise OSError(errno.EMFILE, "Too many open files")
 
         with monkeypatch.context() as patch:
-            patch.setattr(socket.socket, "connect", refused)
+            patch.setattr(socket, "SocketType", none_left)
             (got,) = await running.ask(query("site.test"))
             assert got[3] & 15 == 2
         (got,) = await running.ask(query("site.test"))

@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,14 +21,19 @@ KILLS = 4
 
 
 class Load:
-    """Asks name after name over UDP, at most WINDOW waiting, until told to end; `answered` are those refused."""
+    """Asks name after name over UDP, at most WINDOW waiting, until told to end; `answered` are those refused.
+
+    `rate` is a bound on questions a second, 0 for none.
+    """
 
     WINDOW = 16
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, names: int = NAMES, rate: int = 0) -> None:
         self.answered: set[int] = set()
         self.asked = 0
         self._port = port
+        self._names = names
+        self._pause = self.WINDOW / rate if rate else 0.002
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._ask)
         self._thread.start()
@@ -41,7 +46,8 @@ class Load:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.settimeout(0.1)
             sock.connect(("127.0.0.1", self._port))
-            while not self._end.is_set() and self.asked < NAMES:
+            began, windows = time.monotonic(), 0
+            while not self._end.is_set() and self.asked < self._names:
                 burst = range(self.asked, self.asked + self.WINDOW)
                 self.asked += self.WINDOW
                 for number in burst:
@@ -49,7 +55,8 @@ class Load:
                 for _ in burst:
                     if not self._quietly(self._take, sock):
                         break
-                time.sleep(0.002)
+                windows += 1
+                time.sleep(max(0.0, began + windows * self._pause - time.monotonic()))
 
     def _take(self, sock: socket.socket) -> None:
         data = sock.recv(512)
@@ -99,6 +106,44 @@ def test_what_was_refused_is_in_the_log_once_whoever_is_killed_when(install: Ins
     wait_until(lambda: not install.pid("dns") and not install.pid("control"), 2)
     install.run()
     _matches(install, load.answered, load.asked)
+
+
+@pytest.mark.soak
+def test_fifty_kills_at_a_thousand_questions_a_second_lose_and_double_nothing(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+):
+    """T50 with everything real: every refused question is in the log once, the log verifies, restarts take 2 s."""
+    names, kills = 150_000, 50
+    install = Install(tmp_path, 9)
+    text = "".join(f"n{n}.test\n" for n in range(names))
+    install.configure(install.add_list("mine", text) + '[privacy]\nlevel = "name"\n')
+    chance, longest, killed = random.Random(50), {"dns": 0.0, "control": 0.0}, 0
+    try:
+        install.run()
+        load = Load(install.port, names, 1000)
+        while killed < kills:
+            before = len(load.answered)
+            wait_until(lambda before=before: len(load.answered) > before + 100, 10, install.said)  # type: ignore[misc]
+            time.sleep(chance.random() * 0.5)
+            victim = "control" if killed % 2 else "dns"
+            pid = install.pid(victim)
+            kill(pid, signal.SIGKILL)
+            began, killed = time.monotonic(), killed + 1
+            wait_until(lambda v=victim, p=pid: install.pid(v) not in (0, p), 5, install.said)  # type: ignore[misc]
+            if victim == "dns":
+                install.wait_answering(5)
+            else:
+                wait_until(lambda: install.call("status").returncode == 0, 5, install.said)
+            longest[victim] = max(longest[victim], time.monotonic() - began)
+        load.end()
+        _matches(install, load.answered, load.asked)
+        assert install.call("log", "check").returncode == 0
+    finally:
+        install.end()
+    record_property("refused questions", len(load.answered))
+    record_property("longest restart of dns, seconds", round(longest["dns"], 2))
+    record_property("longest restart of control, seconds, a status command included", round(longest["control"], 2))
+    assert max(longest.values()) <= 2.0
 
 
 def test_sigterm_under_load_loses_and_doubles_nothing(install: Install):

@@ -42,11 +42,12 @@ def engine_of(policy: Policy, at: float, cache: Cache | None = None) -> tuple[En
 
 @dataclass(slots=True)
 class Hot:
-    """What the hot loop did with one packet: `answer` None where it left it to the engine."""
+    """What the hot loop did with one packet: `answer` None where it left it to the engine, perhaps as `unlisted`."""
 
     answer: bytes | None
     names: list[bytes]
     pairs: list[int]
+    unlisted: bool = False
 
 
 @dataclass(slots=True)
@@ -77,8 +78,10 @@ class Pair:
 
     def ask(self, packet: bytes, now: float) -> Outcome:
         """The hot path, and the engine where that left it."""
-        answer = self.hot(packet, now).answer
-        return self.engine.handle(packet, CLIENT, now) if answer is None else answer
+        hot = self.hot(packet, now)
+        if hot.answer is None:
+            return self.engine.handle(packet, CLIENT, now, unlisted=hot.unlisted)
+        return hot.answer
 
     def finish(self, forward: Forward, reply: bytes | None, now: float) -> bytes:
         """Hands an upstream's reply to both engines; they must agree."""
@@ -99,8 +102,8 @@ def run_hot(engine: Engine, packet: bytes, now: float) -> Hot:
     assert len(sizes) == 1
     assert len(pairs) == 2 * len(names)
     if rest:
-        assert (rest, sizes, names, buffer[: len(packet)]) == ([0], [0], [], packet)
-        return Hot(None, [], [])
+        assert (rest[0] in (0, ~0), len(rest), sizes, names, buffer[: len(packet)]) == (True, 1, [0], [], packet)
+        return Hot(None, [], [], unlisted=rest[0] < 0)
     return Hot(bytes(buffer[: sizes[0]]), names, pairs)
 
 

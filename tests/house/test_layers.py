@@ -26,9 +26,14 @@ LAYERS = {
     "blockerd.control_journal": SUPERVISOR,  # parts of it
     "blockerd.control_life": SUPERVISOR,
     "blockerd.control_news": SUPERVISOR,
+    **{
+        f"blockerd.control_{name}": SUPERVISOR
+        for name in ("around", "days", "halt", "mails", "networks", "post", "probe", "reports", "roads")
+    },
     "blockerd.dns.listener": STARTED,
     "blockerd.dns.process": STARTED,
     "blockerd.proxy.addon": STARTED,
+    **dict.fromkeys((f"blockerd.proxy.{name}" for name in ("gate", "process", "record", "rulesource")), STARTED),
     "blockerd.screentime.agent": STARTED,
     "blockerd.lists": EDGE,
     "blockerd.dns": EDGE,
@@ -65,7 +70,9 @@ PURE = {
     "blockerd.dns.private",
     "blockerd.dns.svcb",
     "blockerd.dns.clients",
-    "blockerd.proxy.blockpage",
+    *(f"blockerd.proxy.{name}" for name in ("blockpage", "decide_url", "doubt", "modes", "never", "pac", "rulefile")),
+    *(f"blockerd.proxy.{name}" for name in ("url", "urlrule")),
+    "blockerd.proxy.words",
     "blockerd.screentime.heartbeat",
     "blockerd.screentime.afk",
     *(f"blockerd.screentime.{name}" for name in ("budgets", "export", "facts", "intake", "notice", "sites")),
@@ -79,13 +86,21 @@ PURE = {
     "blockerd.report.render",
     *(f"blockerd.report.{name}" for name in ("blocks", "catalogue", "charts", "compose", "due", "helplines", "letter")),
     *(f"blockerd.report.{name}" for name in ("mail_html", "mail_text", "pairing", "roles", "safe", "sections", "week")),
+    *(f"blockerd.report.{name}" for name in ("mime", "partner", "protected", "service")),
     "blockerd.report.coverage",
     "blockerd.report.placing",
     "blockerd.report.signs",
     "blockerd.report.requests",
     "blockerd.report.episodes",
     "blockerd.report.daily",
+    "blockerd.report.tunnels",
     "blockerd.report.words",
+    *(f"blockerd.system.{name}" for name in ("browsers", "dhclient", "doctor", "doh", "drift", "merge", "networkd")),
+    *(
+        f"blockerd.system.{name}"
+        for name in ("networkmanager", "nftables", "notice", "picture", "plan", "portal", "rescue")
+    ),
+    *(f"blockerd.system.{name}" for name in ("resolvconf", "resolved", "steps", "units", "watched", "wish")),
     "blockerd.web.views",
 }
 IMPURE = {

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blockerd.journal.entry import Lost, Screen
+from blockerd.journal.entry import Lost
 from blockerd.journal.export import FIELDS, activitywatch, cell, csv_lines, json_lines
 from blockerd.model import Action, Attempt, Channel, Kind
+from blockerd.screentime.track import Record, Stream
+from blockerd.screentime.usage import Known
 from tests.journal.spooling import SECOND, START
 
 
@@ -21,16 +23,24 @@ def attempt(at: int = START, site: str = "a.test", user: str = "", names: tuple[
     )  # fmt: skip
 
 
-def test_json_lines_hold_attempts_and_entries_by_time():
+def screen(at: int, seconds: int, value: str, stream: Stream = Stream.APP):
+    return Known(1, Record(stream, at, at + seconds * SECOND, value, "", START, "b1"))
+
+
+def test_json_lines_hold_attempts_entries_and_screen_time_by_time():
     attempts = [attempt(), attempt(START + 20 * SECOND)]
-    lines = [json.loads(line) for line in json_lines(attempts, [Lost(START + 10 * SECOND, "dns", 4)])]
+    records = [screen(START + 5 * SECOND, 60, "editor")]
+    told = json_lines(attempts, [Lost(START + 10 * SECOND, "dns", 4)], records, {1: "kim"})
+    lines = [json.loads(line) for line in told]
     assert [(line["entry"], line["time"]) for line in lines] == [
         ("attempt", "2026-11-22T18:00:00.000Z"),
+        ("app", "2026-11-22T18:00:05.000Z"),
         ("lost", "2026-11-22T18:00:10.000Z"),
         ("attempt", "2026-11-22T18:00:20.000Z"),
     ]
     assert lines[0]["names"] == ["www.a.test", "b.a.test"]
-    assert lines[1] == {"entry": "lost", "time": "2026-11-22T18:00:10.000Z", "process": "dns", "count": 4, "why": ""}
+    assert (lines[1]["until"], lines[1]["value"], lines[1]["user"]) == ("2026-11-22T18:01:05.000Z", "editor", "kim")
+    assert lines[2] == {"entry": "lost", "time": "2026-11-22T18:00:10.000Z", "process": "dns", "count": 4, "why": ""}
 
 
 def test_csv_has_a_heading_and_all_fields():
@@ -57,17 +67,15 @@ def test_a_formula_is_made_text(text: str):
 
 
 def test_activitywatch_buckets_are_as_that_program_imports_them():
-    entries = [Screen(START, START + 60 * SECOND, "editor"), Screen(START, START + 90 * SECOND)]
-    buckets = activitywatch([attempt()], entries, "here", START)["buckets"]
-    assert set(buckets) == {"blockerd-attempts_here", "blockerd-window_here", "blockerd-afk_here"}
+    records = [screen(START, 60, "editor"), screen(START, 90, "not-afk", Stream.AFK)]
+    buckets = activitywatch([attempt()], records, {1: "kim"}, "here", START)["buckets"]
+    assert set(buckets) == {"blockerd-attempts_here", "blockerd-window_here_kim", "blockerd-afk_here_kim"}
     for name, bucket in buckets.items():
         assert set(bucket) == {"id", "created", "type", "client", "hostname", "events"}
         assert (bucket["id"], bucket["hostname"]) == (name, "here")
         assert all(set(event) == {"timestamp", "duration", "data"} for event in bucket["events"])
     (event,) = buckets["blockerd-attempts_here"]["events"]
     assert (event["timestamp"], event["duration"], event["data"]["site"]) == ("2026-11-22T18:00:00.000Z", 5.0, "a.test")
-    assert buckets["blockerd-window_here"]["type"] == "currentwindow"
-    assert buckets["blockerd-afk_here"]["events"][0] == {
-        "timestamp": "2026-11-22T18:00:00.000Z", "duration": 90.0, "data": {"status": "not-afk"}
-    }  # fmt: skip
-    assert list(activitywatch([], [], "here", START)["buckets"]) == ["blockerd-attempts_here"]
+    assert buckets["blockerd-window_here_kim"]["type"] == "currentwindow"
+    assert buckets["blockerd-afk_here_kim"]["events"][0]["duration"] == 90.0
+    assert list(activitywatch([], [], {}, "here", START)["buckets"]) == ["blockerd-attempts_here"]

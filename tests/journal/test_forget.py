@@ -181,12 +181,14 @@ def test_erasing_works_at_once_and_leaves_how_it_ran_and_counts(
 
 
 def test_the_file_becomes_smaller(journal: Journal, spool: Spool, path: Path):
+    assert forget.scrub(journal)
+    empty = path.stat().st_size
     story(journal, spool, "oldsecret", 4000)
     assert forget.scrub(journal)
     before = path.stat().st_size
     forget.prune(journal, spool.folder, spool.at + YEAR_US, spool.at + 1, day_begins)
     assert forget.scrub(journal)
-    assert path.stat().st_size < before * 0.6
+    assert path.stat().st_size - empty < (before - empty) * 0.4
 
 
 def test_what_a_reader_holds_on_to_is_told_and_goes_later(journal: Journal, spool: Spool, path: Path, tmp_path: Path):
@@ -244,32 +246,6 @@ def test_daily_facts_are_kept_for_a_year(journal: Journal, spool: Spool, path: P
         with open_log(path) as log:
             assert log
             assert len(list(log.openings(["daily"]))) == kept
-    sound(path)
-
-
-def test_screen_time_is_forgotten_with_the_rest_where_its_table_is(
-    journal: Journal, spool: Spool, path: Path, tmp_path: Path
-):
-    def rows(db: apsw.Connection):
-        db.execute("INSERT INTO agents VALUES (1, '1000:a1', 1000, 'x11', 3)")
-        for n, end in enumerate((START - 5, START + 5, START + 9)):
-            db.execute(
-                "INSERT INTO screen VALUES (?1, 1, ?1, 'app', ?2, ?2, 'editor', 'oldsecret', 0, 'b1')", (n + 1, end)
-            )
-
-    journal.within(rows)
-    assert forget.prune(journal, spool.folder, START + 9, START, day_begins).kinds == {"screen-rows": 1}
-    with View(path, spool.folder) as view:
-        assert view.query("SELECT count(*) FROM screen WHERE end_us > ?", (0,)) == [(2,)]
-    assert forget.erase(journal, spool.folder, START + 9).kinds == {"screen-rows": 2}
-    assert forget.scrub(journal)
-    assert found(tmp_path, "oldsecret") == set()
-    with View(path, spool.folder) as view:
-        assert view.query("SELECT stored FROM agents") == [(3,)]
-    assert [prune.kinds for prune in prunes(path) if isinstance(prune, Prune)] == [
-        {"screen-rows": 1},
-        {"screen-rows": 2},
-    ]
     sound(path)
 
 

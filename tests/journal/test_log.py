@@ -142,14 +142,18 @@ def test_starts_and_stops_of_dns_are_entries_and_an_end_without_a_stop_is_told(
     ]
 
 
-def test_the_last_alive_mark_says_where_an_unclean_end_was(journal: Journal, spool: Spool, path: Path):
+@pytest.mark.parametrize(("ended", "why"), [("", "crash or kill"), ("killed (signal 9)", "killed (signal 9)")])
+def test_the_last_alive_mark_says_where_an_unclean_end_was_and_the_starter_how(
+    journal: Journal, spool: Spool, path: Path, ended: str, why: str
+):
     spool.alive("start")
     spool.at += 300 * SECOND
     mark = {"at": START + 240 * SECOND, "boot": "b1", "run": 4, "boottime": 7, "monotonic": 6}
-    spool.tell(kind="coverage", process="dns", state="start", boot="b1", run=5, boottime=9, monotonic=8, mark=mark)
+    told = {"run": 5, "boottime": 9, "monotonic": 8, "mark": mark, "ended": ended}
+    spool.tell(kind="coverage", process="dns", state="start", boot="b1", **told)
     journal.drain(spool.folder)
     end, begin = said(path)[1:]
-    assert end == Unclean(spool.at, "dns", START + 240 * SECOND, "b1", 4, 7, 6, "crash or kill")
+    assert end == Unclean(spool.at, "dns", START + 240 * SECOND, "b1", 4, 7, 6, why)
     assert begin == Start(spool.at, "dns", "b1", 5, 9, 8)
 
 

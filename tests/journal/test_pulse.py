@@ -10,7 +10,7 @@ from blockerd.journal import clocks
 from blockerd.journal.alive import AliveMark
 from blockerd.journal.clocks import Clocks
 from blockerd.journal.entry import decode, of_event
-from blockerd.journal.pulse import BEAT_US, Facts, Pulse, ending, machine_zone
+from blockerd.journal.pulse import BEAT_US, Facts, Pulse, machine_zone
 from tests.journal.spooling import SECOND, START
 
 
@@ -99,18 +99,31 @@ def test_another_boot_without_a_stop_is_a_power_cut_or_reset(machine: Machine):
 
 
 @pytest.mark.parametrize(
-    ("environ", "why"),
+    ("environ", "note", "why"),
     [
-        ({}, "crash or kill"),
-        ({"BLOCKERD_ENDED": "-11"}, "killed (signal 11)"),
-        ({"BLOCKERD_ENDED": "1"}, "crash (code 1)"),
-        ({"BLOCKERD_ENDED": "?"}, "crash or kill"),
-        ({"SERVICE_RESULT": "oom-kill", "EXIT_CODE": "killed", "EXIT_STATUS": "KILL"}, "oom-kill killed KILL"),
-        ({"SERVICE_RESULT": "success"}, "crash or kill"),
+        ("", None, "crash or kill"),
+        ("-11", None, "killed (signal 11)"),
+        ("1", "oom-kill killed KILL", "crash (code 1)"),
+        ("hung", None, "stood still and was ended"),
+        ("?", "", "crash or kill"),
+        ("", "oom-kill killed KILL\n", "killed: the machine had no memory left"),
+        ("", "watchdog killed KILL", "stood still and was ended"),
+        ("", "signal killed TERM", "killed (signal TERM)"),
+        ("", "core-dump dumped SEGV", "killed (signal SEGV)"),
+        ("", "exit-code exited 1", "crash (code 1)"),
+        ("", "success exited 0", "crash or kill"),
+        ("", "\xff" * 9000, "crash or kill"),
     ],
 )
-def test_how_a_run_ended_is_told_as_far_as_the_starter_says(environ: dict[str, str], why: str):
-    assert ending(environ) == why
+def test_how_a_run_ended_is_told_as_far_as_the_starter_says(machine: Machine, environ: str, note: str | None, why: str):
+    machine.pulse()
+    (machine.folder / "run").mkdir()
+    if note is not None:
+        (machine.folder / "run" / "control.ended").write_text(note)
+    machine.kinds()
+    machine.pulse({"BLOCKERD_ENDED": environ})
+    assert machine.said[0]["why"] == why
+    assert not (machine.folder / "run" / "control.ended").exists()
 
 
 def test_a_beat_comes_every_quarter_of_an_hour_and_carries_the_last_mark_of_dns(machine: Machine):

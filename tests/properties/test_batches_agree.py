@@ -61,7 +61,8 @@ class Served:
             came += len(lengths)
             self.clients += [batch.client(index) for index in range(len(lengths))]
             sizes, rest = serve(batch.buffer, batch.offsets, lengths, [], [], 0.0)
-            batch.send(sizes, [index for index in rest if not self._plain(index, lengths[index], sizes)])
+            left = [index if index >= 0 else ~index for index in rest]
+            batch.send(sizes, [index for index in left if not self._plain(index, lengths[index], sizes)])
         return came
 
     def _plain(self, index: int, length: int, sizes: list[int]) -> bool:

@@ -146,8 +146,8 @@ def _one(pair: Pair, one: Asked, now: float) -> None:
     hot = pair.hot(one.packet, now)
     plain = pair.plain.handle(one.packet, CLIENT, now)
     if hot.answer is None:
-        event("left to the engine")
-        outcome = pair.engine.handle(one.packet, CLIENT, now)
+        event("left to the engine, as unlisted" if hot.unlisted else "left to the engine")
+        outcome = pair.engine.handle(one.packet, CLIENT, now, unlisted=hot.unlisted)
         assert outcome == plain
     else:
         assert isinstance(plain, bytes)
@@ -204,6 +204,7 @@ def _judged(
         assert hot.answer is None
         return
     decision = decide(pair.policy, Query(question.name, question.qtype), now)
+    assert not hot.unlisted or decision.action is Action.PASSTHRU
     if decision.blocked and decision.action is not Action.DROP:
         assert isinstance(outcome, bytes)
         assert _withheld(outcome)
@@ -300,6 +301,19 @@ def test_what_is_not_an_ordinary_hit_is_decided_by_decide(made: dict[str, Any], 
         outcome = pair.ask(query(name), 0.0)
         assert outcome == pair.plain.handle(query(name), CLIENT, 0.0)
         assert isinstance(outcome, bytes) is blocked, name
+
+
+@pytest.mark.parametrize(
+    ("made", "unlisted"),
+    [({}, True), ({"categories": ("chat",)}, True), ({"protected": ["site.test"]}, True),
+     ({"allow": ["other.test"]}, False), ({"lists": ["/^other[.]/"]}, False), ({"block_answer": "zero"}, False)],
+)  # fmt: skip
+def test_a_name_that_no_rule_covers_is_handed_on_as_such(made: dict[str, Any], unlisted: bool):
+    """Own rules, patterns and what turns the hot path off have it decided by the engine."""
+    lists = [Listing(line, format="adblock") for line in made.pop("lists", [])]
+    pair = Pair(policy(Listing("x.test", "cam"), *lists, **made), 0.0)
+    assert pair.hot(query("www.site.test"), 0.0) == Hot(None, [], [], unlisted)
+    assert not pair.hot(query("www.site.test", edns=opt(version=1)), 0.0).unlisted
 
 
 def test_the_hot_path_takes_no_name_over_255_octets():

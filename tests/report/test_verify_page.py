@@ -9,16 +9,18 @@ import html
 import json
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 from blockerd.report import verify
-from tests.report.chains import DAY, FIRST, quarter
-from tests.report.judging import alike, changed_mail, end, fresh, honest, told_quarter
+from blockerd.report.evidence import Kind
+from tests.report.chains import DAY, FIRST, Log, Sender, quarter
+from tests.report.judging import alike, at, changed_mail, end, fresh, honest, told_quarter
 
 PAGE = Path(verify.__file__).with_name("verify.html")
 CASE = """
@@ -30,6 +32,18 @@ const results = cases.map(({ mails, keys, today }) => {
   });
   const { overall, remarks, mails: order } = judge(read, keys, today);
   return [overall.message, remarks, order.map((mail) => mail.answer.message)];
+});
+document.body.replaceChildren(document.createElement("pre"));
+document.body.firstChild.textContent = JSON.stringify(results);
+"""
+HASHES = """
+const cases = JSON.parse(document.getElementById("cases").textContent);
+const results = cases.map(({ mails, keys, today, hashes }) => {
+  const began = performance.now();
+  const read = mails.flatMap(([name, text]) => mailsIn(name, bytesOf(atob(text))));
+  const { overall } = judge(read, keys, today);
+  const told = checkHashes(hashesIn(utf8(hashes)), read) || overall;
+  return [told.message, performance.now() - began];
 });
 document.body.replaceChildren(document.createElement("pre"));
 document.body.firstChild.textContent = JSON.stringify(results);
@@ -99,6 +113,39 @@ def test_both_verifiers_give_the_same_answers_to_mutated_mails(tmp_path: Path):
 
 
 @needs_browser
+@pytest.mark.once
+def test_t78_ten_thousand_leaves_take_at_most_two_seconds_and_the_broken_one_is_named_as_python_names_it(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+):
+    sender = Sender(Log())
+    sender.log.beats(9_990)
+    sender.pairing(at(0, 9))
+    sender.log.beats(10)
+    sender.send(Kind.SEAL, at(1, 9), None)
+    lines = sender.log.exported(opened=True)
+    changed = [*lines[:77], lines[77].replace('"at":77', '"at":78'), *lines[78:]]
+    bare = sender.log.exported()
+    unlike = [*bare[:9_995], f"9995 {'00' * 32}", *bare[9_996:]]
+    listed = [lines, changed, unlike, bare[:9_000], [*bare[:5], *bare[6:]], [*lines, "rubbish"]]
+    cases = [{**case(sender.mails, str(FIRST)), "hashes": "".join(f"{one}\n" for one in each)} for each in listed]
+    shown = results(cases, tmp_path, HASHES)
+    mails = [mail for raw in sender.mails for mail in fresh(raw, "")]
+    verify.judge(mails, [], FIRST)
+    assert [told for told, _ in shown] == [str(verify.check_leaves(each, mails) or "continues") for each in listed]
+    record_property("ms for 10,000 leaves", round(shown[0][1]))
+    assert shown[0][1] < 2000
+
+
+@needs_browser
+def test_the_list_of_hashes_is_dropped_with_the_mails(tmp_path: Path):
+    given = case(honest().mails[:4], str(FIRST))
+    assert isinstance(given["mails"], list)
+    given["mails"].append(["leaves.txt", base64.b64encode(f"0 {'00' * 32}\n".encode()).decode()])
+    shown = dumped(with_script(tmp_path, [given], SHOW), tmp_path)
+    assert "does not continue (leaf 0 or one after it is missing)" in html.unescape(shown)
+
+
+@needs_browser
 def test_what_stands_in_a_mail_is_never_markup(tmp_path: Path):
     name = "<img src=x onerror=alert(1)>.eml"
     page = with_script(tmp_path, [{"mails": [[name, "ZXZpZGVuY2UgMQ=="]], "keys": [], "today": str(FIRST)}], SHOW)
@@ -139,10 +186,15 @@ def answered(given: Mapping[str, object]) -> list[object]:
 
 def answers(cases: Sequence[Mapping[str, object]], folder: Path) -> list[list[object]]:
     """What the page says to them."""
-    shown = dumped(with_script(folder, cases, CASE), folder)
+    return [[overall, remarks, sorted(each)] for overall, remarks, each in results(cases, folder, CASE)]
+
+
+def results(cases: Sequence[Mapping[str, object]], folder: Path, script: str) -> list[Any]:
+    """What `script` gives for them in the page."""
+    shown = dumped(with_script(folder, cases, script), folder)
     found = re.search(r"<pre>(.*)</pre>", shown, re.DOTALL)
     assert found, shown[-2000:]
-    return [[overall, remarks, sorted(each)] for overall, remarks, each in json.loads(html.unescape(found[1]))]
+    return list(json.loads(html.unescape(found[1])))
 
 
 def with_script(folder: Path, cases: Sequence[Mapping[str, object]], script: str) -> Path:

@@ -84,7 +84,7 @@ class Install:
         done = Hot(None, [], []) if stream or len(packet) > 1232 else run_hot(self.engine, packet, now)
         if done.names:
             hot(done, client)
-        outcome = done.answer or self.engine.handle(packet, client, now, stream=stream)
+        outcome = done.answer or self.engine.handle(packet, client, now, stream=stream, unlisted=done.unlisted)
         plain = self.plain.handle(packet, client, now, stream=stream)
         if outcome != plain:
             way = "the hot path" if done.answer else "the engine"

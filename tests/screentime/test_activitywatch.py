@@ -145,7 +145,8 @@ def test_the_export_of_everything_holds_attempts_and_screen_time(tmp_path: Path,
     ]  # fmt: skip
     assert main(["export", "--config", str(file)]) == 0
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(one["app"], one["entry"]) for one in told if one["entry"] == "screen"] == [
-        ("editor", "screen"),
-        ("", "screen"),
+    assert sorted((one["entry"], one["value"]) for one in told if one["entry"] in ("app", "afk")) == [
+        ("afk", "afk"),
+        ("afk", "not-afk"),
+        ("app", "editor"),
     ]

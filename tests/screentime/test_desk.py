@@ -160,7 +160,7 @@ def test_agents_of_named_users_are_heard_as_themselves_and_as_no_more(tmp_path: 
     for folder in (tmp_path, *tmp_path.parents[:2]):  # pytest makes them for its user alone
         folder.chmod(folder.stat().st_mode | 0o011)
     install = Install(tmp_path, 9)
-    path = install.var / "run" / "control.sock"
+    path = install.var / "run" / "agent.sock"
     install.configure('[agent]\nusers = ["nobody"]')
     install.start("control")
     wait_until(lambda: path.exists() and install.var.stat().st_mode & 0o777 == 0o711, said=install.said)
@@ -172,8 +172,8 @@ def test_agents_of_named_users_are_heard_as_themselves_and_as_no_more(tmp_path: 
         assert "an agent may" in str(_as_user(65534, path, {"do": more}))
     assert _as_user(1, path, request) is None
     install.configure()
-    wait_until(lambda: path.stat().st_mode & 0o777 == 0o600, 10, install.said)
-    assert path.parent.stat().st_mode & 0o777 == 0o700
+    wait_until(lambda: path.parent.stat().st_mode & 0o777 == 0o700, 10, install.said)
+    assert (path.parent / "control.sock").stat().st_mode & 0o777 == 0o600
     kill(install.pid("control"), 15)
     install.end()
     assert "Traceback" not in install.said()

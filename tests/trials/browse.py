@@ -46,6 +46,11 @@ class _Web(http.server.BaseHTTPRequestHandler):
         """Says nothing."""
 
 
+def fetched() -> list[str]:
+    """The hosts that pages were fetched from."""
+    return sorted(set(_Web.hosts))
+
+
 def _know_all(call: Call) -> None:
     if type_of(call.packet) == 1:
         call.send(response(call.packet, [a(b"\xc0\x0c", HERE)]))
@@ -54,7 +59,7 @@ def _know_all(call: Call) -> None:
 
 
 @contextmanager
-def _machine(folder: Path) -> Iterator[Server]:
+def machine(folder: Path) -> Iterator[Server]:
     """Network, web server and resolver; /etc/resolv.conf names nobody else."""
     up()
     network(HERE)
@@ -67,7 +72,7 @@ def _machine(folder: Path) -> Iterator[Server]:
     web.shutdown()
 
 
-def _output(*command: str) -> str:
+def output(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     return done.stdout + done.stderr
 
@@ -80,12 +85,12 @@ def lookups(folder: Path) -> dict[str, str]:
     )
     said = {}
     for kind, name in (("open", "open.test"), ("blocked", "blocked.example")):
-        said[f"dig {kind}"] = _output("dig", name)
-        said[f"dig tcp {kind}"] = _output("dig", "+tcp", name)
-        said[f"kdig {kind}"] = _output("kdig", name)
-        said[f"kdig tcp {kind}"] = _output("kdig", "+tcp", "+keepopen", name)
-        said[f"getaddrinfo {kind}"] = _output(sys.executable, "-c", ask, name)
-        said[f"getent {kind}"] = _output("getent", "ahosts", name)
+        said[f"dig {kind}"] = output("dig", name)
+        said[f"dig tcp {kind}"] = output("dig", "+tcp", name)
+        said[f"kdig {kind}"] = output("kdig", name)
+        said[f"kdig tcp {kind}"] = output("kdig", "+tcp", "+keepopen", name)
+        said[f"getaddrinfo {kind}"] = output(sys.executable, "-c", ask, name)
+        said[f"getent {kind}"] = output("getent", "ahosts", name)
     return said
 
 
@@ -93,7 +98,7 @@ def chromium(folder: Path) -> dict[str, str]:
     """The page in a normal window, in incognito and with a second profile, and the error of the blocked name."""
 
     def dump(profile: str, url: str, *options: str) -> str:
-        return _output(
+        return output(
             "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
             "--disable-background-networking", "--disable-component-update",
             f"--user-data-dir={folder / profile}", *options, "--dump-dom", url,
@@ -132,9 +137,9 @@ KINDS: dict[str, Callable[[Path], dict[str, str]]] = {"lookups": lookups, "chrom
 def main(folder: Path, kind: str) -> int:
     """The command."""
     folder.mkdir(parents=True)
-    with _machine(folder):
+    with machine(folder):
         said = KINDS[kind](folder)
-    sys.stdout.write(json.dumps(said | {"hosts": " ".join(sorted(set(_Web.hosts)))}) + "\n")
+    sys.stdout.write(json.dumps(said | {"hosts": " ".join(fetched())}) + "\n")
     return 0
 
 

@@ -42,6 +42,7 @@ class Firefox:
         text = "".join(f'user_pref("{name}", {json.dumps(value)});\n' for name, value in lines.items())
         (folder / "user.js").write_text(text)
         command = [program, "--headless", "--marionette", "--no-remote", "--profile", str(folder)]
+        command.append("--remote-allow-system-access")  # Firefox itself is asked what its policies allow
         self._port, self._number = port, 0
         with (folder / "said.txt").open("wb") as said:
             self._process = subprocess.Popen(

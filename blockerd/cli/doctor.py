@@ -1,0 +1,179 @@
+"""`doctor`: gathers facts about this install and machine, and says what is well, what is not, and what to do.
+
+Changes nothing and asks nothing of anybody but the configured upstream (one reserved name). Exit 1 if anything is bad.
+"""
+
+import argparse
+import os
+import pwd
+import secrets
+import shutil
+import stat
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from blockerd import clock
+from blockerd.cli import looking
+from blockerd.cli.output import bold, columns, dump, say
+from blockerd.cli.service import ask_control
+from blockerd.cli.status import blocks
+from blockerd.lists import fetch_record
+from blockerd.lists.added import merged
+from blockerd.lists.snapshot import read_pointer
+from blockerd.lists.watch import notes
+from blockerd.model import TEST_NAME
+from blockerd.process import running_pid
+from blockerd.report import consent
+from blockerd.settings import ConfigError, Scheme, Settings, find, load
+from blockerd.system import byhand, drift, probe, selfprobe
+from blockerd.system.apply import Applier, run
+from blockerd.system.doctor import Facts, Health, examine
+from blockerd.system.look import look
+from blockerd.system.manifest import Manifest, ManifestError
+from blockerd.system.nftables import RULES
+from blockerd.system.picture import Machine
+from blockerd.system.wish import BrowserWish
+
+
+def register(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Adds the command of this file."""
+    doctor = commands.add_parser("doctor", help="what is well here, what is not, what to do", allow_abbrev=False)
+    doctor.set_defaults(run=run_doctor)
+
+
+def run_doctor(args: argparse.Namespace) -> int:
+    """Exit 0 if nothing is bad, else 1."""
+    results = examine(gather(args.config))
+    bad = [one for one in results if one.health is Health.BAD]
+    if args.json:
+        checks = [{"check": one.key, "health": one.health, "text": one.text, "fix": one.fix} for one in results]
+        dump({"healthy": not bad, "checks": checks})
+        return 1 if bad else 0
+    for line in columns([(one.health, one.text) for one in results]):
+        say(line)
+    wanting = [one for one in results if one.fix]
+    if wanting:
+        say("")
+        say(bold("What to do"))
+        for one in wanting:
+            say(f"  {one.text}: {one.fix}")
+    return 1 if bad else 0
+
+
+def gather(config: str | None) -> Facts:
+    """Everything the checks look at."""
+    problems: tuple[str, ...] = ()
+    settings = Settings()
+    try:
+        settings = load(find(config, os.environ, Path.cwd()), os.environ, Path.cwd())
+    except ConfigError as error:
+        problems = tuple(error.problems)
+    machine = look(Path("/"), run)
+    manifest = Applier(Path("/")).manifest
+    installed = manifest.exists()
+    try:
+        finished = not installed or manifest.finished()
+    except ManifestError:
+        finished = False
+    wish = BrowserWish(safe_search=settings.dns.safe_search, quic=settings.proxy.enabled)
+    own = str(settings.proxy.listen) if settings.proxy.enabled else ""
+    findings = (
+        *drift.compare(machine, [link.name for link in machine.links], wish),
+        *drift.proxies(os.environ.items(), own),
+        *_hosts(manifest, machine),
+    )
+    pointer = read_pointer(settings.state.dir)
+    control = ask_control(settings)
+    probed = selfprobe.read()
+    now = clock.utc(clock.now())
+    return Facts(
+        machine=machine,
+        seen=_seen(settings),
+        installed=installed,
+        finished=finished,
+        today=now.date(),
+        config_problems=problems,
+        config_notes=settings.notes,
+        config_readable_by_others=_open(settings.path, stat.S_IROTH),
+        listen=tuple(endpoint.host for endpoint in settings.dns.listen if endpoint.port == 53),
+        answers=tuple((str(endpoint), blocks(endpoint)) for endpoint in settings.dns.listen),
+        running=tuple((name, running_pid(settings, name) > 0) for name in ("dns", "control")),
+        generation=pointer.generation if pointer else 0,
+        policy_notes=tuple(notes(settings)),
+        list_days=_list_days(settings, clock.now()),
+        refresh_hours=settings.lists.refresh_hours,
+        journal_trouble=str(control.get("trouble", "")) if running_pid(settings, "control") else "",
+        spool_bytes=int(control.get("spool_bytes", 0)),
+        state_open=_open(settings.state.dir, stat.S_IROTH | stat.S_IXOTH),
+        free_mb=_free_mb(settings.state.dir),
+        consent=consent.read(settings.state.dir) is not None,
+        upstream_answers=looking.resolves(4.0) if running_pid(settings, "dns") else None,
+        upstream_plain=any(one.scheme in (Scheme.UDP, Scheme.TCP) for one in settings.dns.upstreams),
+        clock_year=now.year,
+        findings=findings,
+        belt_wanted=Path(RULES).exists(),
+        belt_there=_belt(machine),
+        python=sys.version_info[:2],
+        partners=len(settings.report.partner),
+        mail_set=bool(settings.report.smtp.from_),
+        leaks_ipv6=installed and any(":" in one and one != "::1" for one in machine.resolvers),
+        probe_seconds=None if probed is None else max(0.0, clock.now() - probed.at / 1e6),
+        by_hand=tuple(byhand.chosen(_home())),
+    )
+
+
+def _list_days(settings: Settings, now: float) -> int | None:
+    """How many days ago the oldest fetched list was last known to be current; None where none is fetched."""
+    oldest = min(
+        (fetch_record.load(settings, one.id).good_at for one in merged(settings).lists.source if one.url), default=0.0
+    )
+    return int((now - oldest) // 86400) if oldest else None
+
+
+def _home() -> Path:
+    """The home of the one who asks, behind sudo too."""
+    user = os.environ.get("SUDO_USER", "")
+    with suppress(KeyError):
+        return Path(pwd.getpwnam(user).pw_dir)
+    return Path.home()
+
+
+def _hosts(manifest: Manifest, machine: Machine) -> list[drift.Finding]:
+    try:
+        then = manifest.noted("hosts")
+    except ManifestError:
+        return []
+    return [] if then is None else drift.hosts(then, machine)
+
+
+def _seen(settings: Settings) -> drift.Seen:
+    endpoint = settings.dns.listen[0]
+    return drift.Seen(
+        system=tuple(probe.system_path(lambda: secrets.token_hex(8), 8.0)),
+        direct=probe.filtered(endpoint.host, TEST_NAME, endpoint.port),
+    )
+
+
+def _belt(machine: Machine) -> bool | None:
+    """None where it cannot be told: only root sees the packet filter."""
+    if os.geteuid() != 0 or not machine.has("nft"):
+        return None
+    return run(("nft", "list", "table", "inet", "blockerd"))[0] == 0
+
+
+def _open(path: Path | None, bits: int) -> bool:
+    try:
+        return path is not None and bool(path.stat().st_mode & bits)
+    except OSError:
+        return False
+
+
+def _free_mb(folder: Path) -> int | None:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        return shutil.disk_usage(folder).free >> 20
+    except OSError:
+        return None

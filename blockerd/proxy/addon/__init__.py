@@ -1,0 +1,1 @@
+"""What runs inside mitmdump: the only folder of blockerd that imports mitmproxy."""

@@ -1,0 +1,127 @@
+"""Chooses the way and puts the steps of all parts in their one order, or refuses with the reason. Pure.
+
+The order is the safety: the filter answers before anything points at it, and on the way back, which goes from the last
+step to the first, nothing points at it any more when it ends. Called by `cli.install` and `system.doctor`.
+"""
+
+from dataclasses import dataclass
+
+from blockerd.system import browsers, nftables, notice, resolvconf, resolved, units
+from blockerd.system.picture import Holder, Machine, Resolv
+from blockerd.system.steps import Step, told
+from blockerd.system.wish import Way, Wish
+
+
+class PlanError(Exception):
+    """This machine cannot be planned for as it is; one line says what is in the way and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`steps` in the order of doing; `notes` are lines that a person should read before agreeing."""
+
+    way: Way
+    steps: tuple[Step, ...]
+    notes: tuple[str, ...] = ()
+
+
+def plan(machine: Machine, wish: Wish) -> Plan:
+    """All steps of an install on a Linux machine.
+
+    Raises:
+        PlanError: something is in the way.
+    """
+    _refuse(machine, wish)
+    way = wish.way or choose(machine, wish)
+    takeover = {
+        Way.RESOLVED: resolved.takeover,
+        Way.STUB_OFF: resolved.stub_off,
+        Way.PLAIN: resolvconf.takeover,
+    }.get(way)
+    if takeover is None:
+        raise PlanError(f"{way.name.lower()} is no way of Linux; leave --way out to let blockerd choose")
+    steps = (
+        *units.account(wish.places, machine),
+        *units.install(wish, machine),  # ends with the filter answering
+        *takeover(machine, wish),  # only now does anything point at it
+        *(nftables.belt(wish) if wish.belt and machine.has("nft") else ()),
+        *browsers.policies(machine, wish),
+        *notice.steps(),
+        *units.beside(wish, machine, way),
+    )
+    return Plan(way, steps, tuple(_notes(machine, wish, way)))
+
+
+def choose(machine: Machine, wish: Wish) -> Way:
+    """The way for this machine: systemd-resolved keeps its place wherever programs ask it."""
+    if machine.runs("systemd-resolved"):
+        if _wildcard(wish):
+            return Way.STUB_OFF
+        if machine.resolv in (Resolv.STUB, Resolv.UPLINK) or "127.0.0.53" in machine.resolvers:
+            return Way.RESOLVED
+    return Way.PLAIN
+
+
+def in_the_way(machine: Machine, wish: Wish) -> list[Holder]:
+    """Who listens where blockerd wants to; systemd-resolved's stub has addresses of its own and is in nobody's way."""
+    wanted = set(wish.listen)
+    return [
+        holder
+        for holder in machine.holders
+        if holder.unit != "blockerd-dns.service"
+        and (holder.address in wanted or _covers(holder.address, wanted) or (_wildcard(wish) and not _stub(holder)))
+    ]
+
+
+def shown(made: Plan) -> list[tuple[str, str]]:
+    """(what is done, how it is taken back) of each step."""
+    return [told(step) for step in made.steps]
+
+
+def _refuse(machine: Machine, wish: Wish) -> None:
+    holders = in_the_way(machine, wish)
+    if holders:
+        names = "; ".join(dict.fromkeys(holder.named() for holder in holders))
+        raise PlanError(f"port 53 is taken: {names}; end or move that program, nothing was changed")
+    if not machine.has("systemctl"):
+        raise PlanError("no systemctl here; start `blockerd run` from your own init and point the resolver at it")
+    if wish.places.program.startswith(("/home/", "/root/")):
+        raise PlanError(
+            f"{wish.places.program}: the service user cannot read it there; install the package, or make the "
+            "environment under /opt"
+        )
+    for path in ("/etc/resolv.conf", "/etc"):
+        if path in machine.fixed:
+            raise PlanError(f"{path} cannot be changed (chattr +i or read-only); allow that first, nothing was changed")
+
+
+def _notes(machine: Machine, wish: Wish, way: Way) -> list[str]:
+    notes = []
+    if note := notice.at_home(wish.listen):
+        notes.append("other devices may ask this one; people at home should read this:\n\n" + note)
+    if wish.belt and not machine.has("nft"):
+        notes.append("no nft here: programs with a resolver of their own go past the filter (install nftables)")
+    if tunnels := [link.name for link in machine.links if link.tunnel and link.up]:
+        notes.append(f"a VPN is up ({', '.join(tunnels)}): while it is, its own resolver may answer first")
+    if way is Way.PLAIN and machine.runs("systemd-resolved"):
+        notes.append("systemd-resolved runs but programs do not ask it: /etc/resolv.conf is taken over instead")
+    if machine.runs("nscd"):
+        notes.append("nscd runs: it may keep answers up to an hour; restart it, or remove it")
+    if machine.runs("docker"):
+        notes.append("containers of Docker keep resolvers of their own until they are started again")
+    return notes
+
+
+def _wildcard(wish: Wish) -> bool:
+    return any(address in ("0.0.0.0", "::") for address in wish.listen)
+
+
+def _covers(address: str, wanted: set[str]) -> bool:
+    """True if a socket on `address` keeps one of `wanted` from being bound."""
+    if address in ("0.0.0.0", "*"):
+        return any(":" not in one for one in wanted)
+    return address == "::" and bool(wanted)
+
+
+def _stub(holder: Holder) -> bool:
+    return holder.address.split("%")[0] in ("127.0.0.53", "127.0.0.54")

@@ -1,0 +1,122 @@
+"""`install`, `uninstall`, `doctor` as a person meets them: shown first, asked, offered, and exit codes that mean it.
+
+On trees that are no running machine (`--root`); what they do to a booted one is in tests/room.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from blockerd.cli.install import offers
+from blockerd.system.manifest import FOLDER
+from tests.e2e.install import ROOT, environment
+from tests.system.machines import PLAIN, picture, put, tree
+
+as_root = pytest.mark.needs_kernel("installing into a tree: root", os.geteuid() == 0)
+
+
+def blockerd(folder: Path, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Runs a command with the configuration in `folder`."""
+    command = [sys.executable, "-m", "blockerd", *words, "--config", str(folder / "blockerd.toml")]
+    return subprocess.run(
+        command, input=stdin, capture_output=True, text=True, cwd=ROOT, env=environment(), timeout=60, check=False
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "root"
+    tree(root, PLAIN)
+    put(root, "/usr/bin/systemctl", b"")
+    put(root, "/etc/group", b"root:x:0:\nblockerd:x:994:\n")
+    put(root, "/etc/passwd", b"root:x:0:0::/root:/bin/sh\nblockerd:x:994:994::/:/usr/sbin/nologin\n")
+    (tmp_path / "blockerd.toml").write_text(
+        '[state]\ndir = "state"\n[dns]\nlisten = ["127.0.0.1:53"]\n[report.smtp]\nfrom = "me@mail.example"\n'
+        '[[report.partner]]\nname = "Robin"\naddress = "robin@mail.example"\nrole = "spouse"\n'
+    )
+    return tmp_path
+
+
+def test_a_dry_run_shows_each_step_with_its_inverse_and_changes_nothing(folder: Path):
+    root = folder / "root"
+    before = picture(root)
+    done = blockerd(folder, "install", "--dry-run", "--root", str(root))
+    assert done.returncode == 0, done.stderr
+    assert "The way: /etc/resolv.conf names blockerd." in done.stdout
+    assert done.stdout.count("back: ") > 20
+    assert "/etc/resolv.conf as it is now, byte for byte" in done.stdout
+    assert picture(root) == before
+
+
+def test_the_same_for_programs(folder: Path):
+    done = blockerd(folder, "install", "--dry-run", "--json", "--root", str(folder / "root"))
+    got = json.loads(done.stdout)
+    assert got["way"] == "plain"
+    assert all(step["does"] and step["back"] for step in got["steps"])
+
+
+@as_root
+def test_into_a_tree_and_out_again(folder: Path):
+    root = folder / "root"
+    (root / "var/lib").mkdir(parents=True)
+    before = picture(root)
+    done = blockerd(folder, "install", "--yes", "--root", str(root))
+    assert done.returncode == 0, done.stderr
+    assert b"nameserver 127.0.0.1" in (root / "etc/resolv.conf").read_bytes()
+    shown = blockerd(folder, "uninstall", "--dry-run", "--root", str(root))
+    assert "programs ask blockerd: /etc/resolv.conf" in shown.stdout
+    assert picture(root) != before
+    done = blockerd(folder, "uninstall", "--send", "nothing", "--data", "remove", "--root", str(root))
+    assert done.returncode == 0, done.stderr
+    assert "Taken off." in done.stdout
+    assert picture(root) == before
+    again = blockerd(folder, "uninstall", "--root", str(root))
+    assert again.returncode == 0
+    assert "has changed nothing" in again.stdout
+
+
+@as_root
+def test_it_goes_without_its_configuration_and_with_half_a_manifest(folder: Path):
+    root = folder / "root"
+    (root / "var/lib").mkdir(parents=True)
+    before = picture(root)
+    assert blockerd(folder, "install", "--yes", "--root", str(root)).returncode == 0
+    with (root / FOLDER / "manifest.jsonl").open("ab") as file:
+        file.write(b'{"title": "torn')
+    (folder / "blockerd.toml").write_text("not toml [")
+    done = blockerd(folder, "uninstall", "--send", "nothing", "--data", "remove", "--root", str(root))
+    assert done.returncode == 0, done.stderr
+    assert picture(root) == before
+
+
+def test_without_a_person_who_agreed_nothing_is_installed(folder: Path):
+    done = blockerd(folder, "install", "--yes")
+    assert done.returncode in (1, 2)
+    assert "has not agreed" in done.stderr or "run it as root" in done.stderr or "cannot read it there" in done.stderr
+    assert not (folder / "state").exists()
+
+
+def test_the_three_offers_are_there_and_none_says_why():
+    assert list(offers()) == ["tell", "neutral", "nothing"]
+    assert offers()["neutral"] == '"Sharing has ended; this says nothing about why."'
+    assert "says nothing about why" in offers()["tell"]
+
+
+@pytest.mark.parametrize("words", [["install", "--stealth"], ["install", "--quiet"], ["install", "--remote", "x"]])
+def test_there_is_no_hidden_mode(words: list[str], folder: Path):
+    assert blockerd(folder, *words).returncode == 2
+
+
+def test_the_doctor_says_what_is_wrong_what_to_do_and_exits_1(folder: Path):
+    done = blockerd(folder, "doctor")
+    assert done.returncode == 1
+    assert "does not refuse the test name on 127.0.0.1:53" in done.stdout or "not running: dns" in done.stdout
+    assert "What to do" in done.stdout
+    got = json.loads(blockerd(folder, "doctor", "--json").stdout)
+    assert got["healthy"] is False
+    assert len(got["checks"]) >= 20
+    assert {"check", "health", "text", "fix"} == set(got["checks"][0])

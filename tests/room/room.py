@@ -1,0 +1,280 @@
+"""A real Debian with a running systemd, in namespaces of this machine: booted in a second, unplugged in none.
+
+A room is a stack of layers: a base made by debootstrap once, what was installed into it, and a fresh layer that takes
+all writes, so that what a run has changed is exactly what lies in it. It has no network but what a test builds inside.
+Needs root, debootstrap and a kernel with overlayfs; POSSIBLE says whether. Called by the tests of this folder.
+"""
+
+import hashlib
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BEGIN = Path(__file__).with_name("begin.sh")
+STORE = Path(os.environ.get("BLOCKERD_ROOMS", "/var/tmp/blockerd-rooms"))
+LEAST = "ca-certificates,systemd,systemd-sysv,dbus,iproute2,python3"
+PACKAGES = (
+    "systemd-resolved libnss-resolve python3-venv procps network-manager nftables isc-dhcp-client dnsmasq-base adduser"
+)
+UNSHARE = ("unshare", "--fork", "--pid", "--mount", "--net", "--ipc", "--uts", "--cgroup")
+VOLATILE = (
+    *("/var/log", "/var/cache", "/var/lib/systemd", "/var/lib/NetworkManager", "/var/lib/dhcp", "/var/lib/private"),
+    *("/var/tmp", "/tmp", "/run", "/dev", "/proc", "/sys", "/etc/machine-id", "/root", "/var/spool", "/.lan"),
+    *("/etc/ld.so.cache",),
+)
+"""What a running system writes by itself."""
+
+CLEAN = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
+
+
+def _possible() -> bool:
+    if os.geteuid() != 0 or shutil.which("unshare") is None or shutil.which("debootstrap") is None:
+        return False
+    if "overlay" not in Path("/proc/filesystems").read_text("ascii"):
+        return False
+    return subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode == 0
+
+
+POSSIBLE = _possible()
+
+
+def base(suite: str) -> list[Path]:
+    """The base layers of a Debian release, topmost first, made where missing (a minute)."""
+    least, more = STORE / suite, STORE / f"{suite}-more"
+    if not (more / ".made").exists():
+        for folder in (least, more):
+            shutil.rmtree(folder, ignore_errors=True)
+        STORE.mkdir(parents=True, exist_ok=True)
+        _said(["debootstrap", "--variant=minbase", f"--include={LEAST}", suite, str(least)])
+        shutil.copy("/etc/resolv.conf", least / "etc/resolv.conf")
+        for unit in ("systemd-modules-load.service", "apt-daily.timer", "apt-daily-upgrade.timer"):
+            (least / "etc/systemd/system" / unit).symlink_to("/dev/null")
+        apt = "apt-get -qq update && apt-get -qq install --no-install-recommends -y"
+        script = f"export DEBIAN_FRONTEND=noninteractive; {apt} {PACKAGES} && apt-get clean"
+        done = prepared([least], more, "sh", "-c", script, network=True)
+        assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
+        (more / ".made").touch()
+    return [more / "upper", least]
+
+
+def program(suite: str) -> list[Path]:
+    """The layers with blockerd's package installed; built once a set of locked versions, the code as it is now."""
+    layers = base(suite)
+    stamp = hashlib.sha256()
+    for path in (*sorted((ROOT / "locks").glob("*.txt")), ROOT / "pyproject.toml", *sorted(PACKAGING.rglob("*"))):
+        stamp.update(path.read_bytes() if path.is_file() else b"")
+    made = STORE / f"{suite}-program-{stamp.hexdigest()[:12]}"
+    if not (made / ".made").exists():
+        shutil.rmtree(made, ignore_errors=True)
+        debs = made / "upper/var/lib/debs"
+        debs.mkdir(parents=True)
+        shutil.copy(_package(suite, layers), debs)
+        done = prepared(layers, made, "bash", "-c", "dpkg -i /var/lib/debs/*.deb")
+        assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
+        (made / ".made").touch()
+    return [_current(suite, layers, made), made / "upper", *layers]
+
+
+def _current(suite: str, layers: Sequence[Path], made: Path) -> Path:
+    """A layer with the code as it is now in place of what was packed, compiled like a package's."""
+    stamp = hashlib.sha256(made.name.encode())
+    for name in ("blockerd", "blocklists"):
+        for path in sorted((ROOT / name).rglob("*.*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                stamp.update(f"{path}\n".encode() + path.read_bytes())
+    code = STORE / f"{suite}-code-{stamp.hexdigest()[:12]}"
+    if not (code / ".made").exists():
+        shutil.rmtree(code, ignore_errors=True)
+        packed = next((made / "upper/opt/blockerd/lib").glob("python3*")) / "site-packages/blockerd"
+        at = packed.relative_to(made / "upper")
+        site = code / "upper" / at
+        site.parent.mkdir(parents=True)
+        shutil.copytree(ROOT / "blockerd", site, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / "blocklists", site / "blocklists")
+        os.setxattr(site, "trusted.overlay.opaque", b"y")  # what was packed does not shine through
+        done = prepared([made / "upper", *layers], code, "python3", "-m", "compileall", "-q", f"/{at}")
+        assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-1000:]
+        (code / ".made").touch()
+    return code / "upper"
+
+
+def _package(suite: str, layers: Sequence[Path]) -> Path:
+    """Builds the package in a layer that is thrown away, with this machine's own way to the package registries."""
+    work = STORE / f"{suite}-build"
+    shutil.rmtree(work, ignore_errors=True)
+    _copy_sources(work / "upper/src")
+    for name in ("etc/resolv.conf", "etc/pip.conf", "etc/ssl/certs/ca-certificates.crt"):
+        if Path("/", name).exists():
+            (work / "upper" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(Path("/", name), work / "upper" / name)
+    done = prepared(layers, work, "bash", "-c", "cd /src && bash packaging/build-deb /debs", network=True)
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
+    return next((work / "upper/debs").glob("*.deb"))
+
+
+PACKAGING = ROOT / "packaging"
+_SOURCES = ("blockerd", "blocklists", "locks", "packaging", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md")
+
+
+def _copy_sources(into: Path) -> None:
+    into.mkdir(parents=True)
+    for name in _SOURCES:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, into / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, into / name)
+
+
+def ready(suite: str) -> bool:
+    """True if a room of this release can be booted without making anything first."""
+    return (
+        POSSIBLE and (STORE / f"{suite}-more" / ".made").exists() and bool(list(STORE.glob(f"{suite}-program-*/.made")))
+    )
+
+
+def _said(words: Sequence[str]) -> None:
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def prepared(lower: Sequence[Path], into: Path, *words: str, network: bool = False) -> subprocess.CompletedProcess[str]:
+    """Runs a command in the layers without booting them; what it writes becomes the layer `into`/upper."""
+    into.mkdir(parents=True, exist_ok=True)
+    space = [word for word in UNSHARE if not (network and word == "--net")]
+    command = [*space, "bash", str(BEGIN), str(into), ":".join(map(str, lower)), *words]
+    ways = {name: value for name, value in os.environ.items() if network and name.lower().startswith(_WAYS)}
+    return subprocess.run(command, capture_output=True, text=True, env=CLEAN | ways, timeout=900, check=False)
+
+
+_WAYS = ("pip_index", "pip_extra_index", "pip_trusted", "pip_cert", "http_proxy", "https_proxy", "no_proxy")
+"""How this machine reaches package registries."""
+
+
+class Room:
+    """A booted system over the layers `lower` (topmost first); `work` takes what it writes."""
+
+    def __init__(self, lower: Sequence[Path], work: Path) -> None:
+        self.lower = list(lower)
+        self.work = work
+        self.leader = 0
+        self.timeless: frozenset[str] = frozenset()
+        """Files that a program of the room writes anew with the same content: their times say nothing."""
+        self._outer: subprocess.Popen[bytes] | None = None
+
+    def boot(self) -> "Room":
+        """Starts it and waits until it is up."""
+        self.work.mkdir(parents=True, exist_ok=True)
+        with (self.work / "console").open("ab") as console:
+            self._outer = subprocess.Popen(
+                [*UNSHARE, "bash", str(BEGIN), str(self.work), ":".join(map(str, self.lower))],
+                stdin=subprocess.DEVNULL, stdout=console, stderr=console, env=CLEAN, start_new_session=True,
+            )  # fmt: skip
+        self._wait(lambda: self._child() > 0, "no first process")
+        self.leader = self._child()
+        self._wait(
+            lambda: self.try_run("systemctl", "is-system-running").stdout.strip() in ("running", "degraded"), "boot"
+        )
+        return self
+
+    def _child(self) -> int:
+        assert self._outer is not None
+        path = Path(f"/proc/{self._outer.pid}/task/{self._outer.pid}/children")
+        words = path.read_text("ascii").split() if path.exists() else []
+        return int(words[0]) if words else 0
+
+    def _wait(self, condition: object, what: str, seconds: float = 60.0) -> None:
+        end = time.monotonic() + seconds
+        while not condition():  # type: ignore[operator]
+            assert time.monotonic() < end, f"{what}: {(self.work / 'console').read_text('utf-8', 'replace')[-2000:]}"
+            time.sleep(0.05)
+
+    def try_run(self, *words: str, stdin: str = "", timeout: float = 180) -> subprocess.CompletedProcess[str]:
+        """Runs a command inside."""
+        inside = [
+            "nsenter", "-t", str(self.leader), "-m", "-p", "-n", "-i", "-u", "-C",
+            f"--root=/proc/{self.leader}/root", f"--wd=/proc/{self.leader}/root",
+        ]  # fmt: skip
+        return subprocess.run(
+            [*inside, *words], input=stdin, capture_output=True, text=True, env=CLEAN, timeout=timeout, check=False
+        )
+
+    def run(self, *words: str, stdin: str = "") -> str:
+        """Runs a command that must succeed; what it said."""
+        done = self.try_run(*words, stdin=stdin)
+        assert done.returncode == 0, f"{' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def sh(self, script: str) -> str:
+        """Runs a shell script that must succeed."""
+        return self.run("bash", "-euc", script)
+
+    @property
+    def tree(self) -> Path:
+        """Its files, seen from outside."""
+        return Path(f"/proc/{self.leader}/root")
+
+    def unplug(self) -> None:
+        """Ends every process at once."""
+        if self.leader:
+            os.kill(self.leader, signal.SIGKILL)
+        if self._outer:
+            self._outer.wait(30)
+        self.leader = 0
+
+    def snapshot(self) -> dict[str, str]:
+        """Each path of the write layer with what it is now in the whole; volatile ones are left out."""
+        return {path: described(self.tree / path.lstrip("/")) for path in written(self.work / "upper")}
+
+    def changed(self, before: dict[str, str]) -> dict[str, tuple[str, str]]:
+        """Paths that are another than in `before`: (then, now)."""
+        now = self.snapshot()
+        found = {}
+        for path in sorted(now.keys() | before.keys()):
+            then = before.get(path) or self._in_lower(path)
+            today = now.get(path) or described(self.tree / path.lstrip("/"))
+            if path in self.timeless:
+                then, today = then.rpartition(" ")[0], today.rpartition(" ")[0]
+            if then != today:
+                found[path] = (then, today)
+        return found
+
+    def _in_lower(self, path: str) -> str:
+        for layer in self.lower:
+            if (said := described(layer / path.lstrip("/"))) != "absent":
+                return said
+        return "absent"
+
+
+def written(upper: Path) -> Iterable[str]:
+    """Every path that lies in a write layer but for what is volatile."""
+    for folder, names, files in os.walk(upper):
+        at = "/" + Path(folder).relative_to(upper).as_posix().removeprefix(".")
+        names[:] = [name for name in names if not _volatile(f"{at.rstrip('/')}/{name}")]
+        yield from (path for name in (*names, *files) if not _volatile(path := f"{at.rstrip('/')}/{name}"))
+
+
+def _volatile(path: str) -> bool:
+    return any(path == one or path.startswith(one + "/") for one in VOLATILE)
+
+
+def described(path: Path) -> str:
+    """Kind, mode, owner and content of a path in one line."""
+    try:
+        info = path.lstat()
+    except OSError:
+        return "absent"
+    head = f"{stat.S_IMODE(info.st_mode):o} {info.st_uid}:{info.st_gid}"
+    if stat.S_ISLNK(info.st_mode):
+        return f"link {os.readlink(path)}"
+    if stat.S_ISDIR(info.st_mode):
+        return f"folder {head}"
+    if stat.S_ISREG(info.st_mode):
+        return f"file {head} {hashlib.sha256(path.read_bytes()).hexdigest()[:16]} {int(info.st_mtime)}"
+    return "absent" if info.st_rdev == 0 else f"node {head}"

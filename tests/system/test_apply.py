@@ -1,0 +1,222 @@
+"""A plan done and undone on trees: whatever happens in between, uninstalling gives back what was there, to the byte."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from blockerd.system.apply import Applier, ApplyError, Moment, look
+from blockerd.system.manifest import BALLAST, ManifestError
+from blockerd.system.plan import plan
+from blockerd.system.steps import Command, File, Folder, Foreign, Link, Step
+from blockerd.system.wish import Way, Wish
+from tests.system.machines import DESKTOP, MACHINES, System, picture, put, tree
+
+WISH = Wish(fallback="192.0.2.9", chat_ports=True)
+PLANS = {
+    **{name: (machine, WISH) for name, machine in MACHINES.items()},
+    "stub-off": (DESKTOP, Wish(way=Way.STUB_OFF)),
+}
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    """In memory where that is possible: thousands of synced writes say nothing more on a disk."""
+    if not os.access("/dev/shm", os.W_OK):
+        yield tmp_path
+        return
+    with TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
+class Cut(BaseException):
+    """The power went away."""
+
+
+def applier(root: Path, watch: object = None) -> Applier:
+    return Applier(root, System(root).run, watch) if watch else Applier(root, System(root).run)  # type: ignore[arg-type]
+
+
+def points(steps: tuple[Step, ...]) -> int:
+    """How many moments there are at which the power can go while installing."""
+    return sum(4 if isinstance(step, File) else 3 for step in steps)
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_after_a_cut_at_each_moment_uninstalling_gives_the_tree_back(name: str, tmp_path: Path):
+    machine, wish = PLANS[name]
+    steps = plan(machine, wish).steps
+    tree(tmp_path / "before", machine)
+    before = picture(tmp_path / "before")
+    for at in range(points(steps) + 1):
+        root = tmp_path / "root"
+        shutil.copytree(tmp_path / "before", root, symlinks=True)
+        seen = 0
+
+        def watch(_number: int, _moment: Moment, at: int = at) -> None:
+            nonlocal seen
+            if seen == at:
+                raise Cut
+            seen += 1
+
+        try:
+            applier(root, watch).apply(steps)
+        except Cut:
+            pass
+        else:
+            assert at == points(steps)
+        assert applier(root).undo(data=True, tell=lambda _: None) == []
+        assert picture(root) == without_lib(before), f"cut at moment {at}"
+        shutil.rmtree(root)
+
+
+def without_lib(before: dict[str, tuple[str, str, int]]) -> dict[str, tuple[str, str, int]]:
+    """/var/lib is there on every machine and not in these trees; the folder of the manifest makes it."""
+    return {**before, "var": ("folder", "", 0o755), "var/lib": ("folder", "", 0o755)}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_cut_while_uninstalling_is_made_good_by_uninstalling_again(name: str, tmp_path: Path):
+    machine, wish = PLANS[name]
+    steps = plan(machine, wish).steps
+    tree(tmp_path / "root", machine)
+    before = picture(tmp_path / "root")
+    for at in range(len(steps)):
+        root = tmp_path / "root"
+        applier(root).apply(steps)
+        left = at
+
+        def watch(_number: int, moment: Moment) -> None:
+            nonlocal left
+            if moment is Moment.BACK:
+                if not left:
+                    raise Cut
+                left -= 1
+
+        with pytest.raises(Cut):
+            applier(root, watch).undo(data=True, tell=lambda _: None)
+        assert applier(root).undo(data=True, tell=lambda _: None) == []
+        assert picture(root) == without_lib(before), f"cut after {at} steps back"
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_installing_twice_and_uninstalling_once_gives_the_tree_back(name: str, tmp_path: Path):
+    machine, wish = PLANS[name]
+    steps = [step for step in plan(machine, wish).steps if not (isinstance(step, File) and step.expect)]
+    tree(tmp_path, machine)
+    before = picture(tmp_path)
+    applier(tmp_path).apply(steps)
+    again = [step for step in steps if not (isinstance(step, Command) and "useradd" in step.forward)]
+    applier(tmp_path).apply([step for step in again if not (isinstance(step, File) and step.expect is not None)])
+    applier(tmp_path).undo(data=True, tell=lambda _: None)
+    assert picture(tmp_path) == without_lib(before)
+
+
+def test_the_way_back_is_on_the_disk_before_the_change(tmp_path: Path):
+    put(tmp_path, "/etc/hosts", b"old")
+
+    def watch(_number: int, moment: Moment) -> None:
+        content = (tmp_path / "etc/hosts").read_bytes()
+        kept = Applier(tmp_path).manifest.undos()
+        assert content == (b"new" if moment is Moment.DONE else b"old")
+        assert bool(kept) == (moment is not Moment.LOOKED)
+
+    applier(tmp_path, watch).apply([File("hosts", "/etc/hosts", b"new")])
+
+
+def test_a_torn_line_of_the_manifest_is_a_change_not_begun(tmp_path: Path):
+    put(tmp_path, "/etc/hosts", b"old")
+    applier(tmp_path).apply([File("hosts", "/etc/hosts", b"new")])
+    manifest = Applier(tmp_path).manifest.path
+    with manifest.open("ab") as file:
+        file.write(b'{"title": "half a li')
+    assert [undo.title for undo in Applier(tmp_path).manifest.undos()] == ["hosts"]
+    applier(tmp_path).apply([File("more", "/etc/more", b"x")])
+    assert [undo.title for undo in Applier(tmp_path).manifest.undos()] == ["hosts", "more"]
+
+
+def test_a_manifest_of_another_version_is_refused(tmp_path: Path):
+    put(tmp_path, "/var/lib/blockerd-install/manifest.jsonl", b'{"manifest": 99}\n')
+    with pytest.raises(ManifestError, match="another version"):
+        Applier(tmp_path).manifest.undos()
+
+
+def test_a_command_that_ends_with_an_error_stops_the_install_and_names_it(tmp_path: Path):
+    tree(tmp_path, DESKTOP)
+    before = picture(tmp_path)
+    system = System(tmp_path, lambda words: words[:2] == ("systemctl", "restart") and "dns" in words[-1])
+    with pytest.raises(ApplyError, match=r"start blockerd-dns.service.*the system says no"):
+        Applier(tmp_path, system.run).apply(plan(DESKTOP, WISH).steps)
+    assert not (tmp_path / "etc/systemd/resolved.conf.d").exists(), "nothing points at a filter that does not run"
+    Applier(tmp_path, system.run).undo(data=True, tell=lambda _: None)
+    assert picture(tmp_path) == without_lib(before)
+
+
+def test_a_file_that_changed_since_the_look_is_not_overwritten(tmp_path: Path):
+    tree(tmp_path, DESKTOP)
+    steps = plan(DESKTOP, WISH).steps
+    put(tmp_path, "/etc/firefox/policies/policies.json", b'{"policies": {"Homepage": {}}}')
+    with pytest.raises(ApplyError, match="has changed since the look"):
+        applier(tmp_path).apply(steps)
+
+
+def test_settings_and_record_stay_unless_asked_for(tmp_path: Path):
+    steps: list[Step] = [
+        Folder("state", "/var/lib/blockerd", 0o700, data=True),
+        File("config", "/etc/blockerd/blockerd.toml", b"x", data=True),
+        File("unit", "/etc/blockerd/unit", b"y"),
+    ]
+    applier(tmp_path).apply(steps)
+    put(tmp_path, "/var/lib/blockerd/journal", b"record")
+    applier(tmp_path).undo(data=False, tell=lambda _: None)
+    assert (tmp_path / "var/lib/blockerd/journal").exists()
+    assert not (tmp_path / "etc/blockerd/unit").exists()
+    applier(tmp_path).undo(data=True, tell=lambda _: None)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["lib", "var"]
+
+
+def test_what_another_program_wrote_to_resolv_conf_since_stays(tmp_path: Path):
+    put(tmp_path, "/etc/resolv.conf", b"nameserver 192.0.2.1\n")
+    applier(tmp_path).apply([File("r", "/etc/resolv.conf", b"# blockerd\n", foreign=Foreign.LEAVE)])
+    put(tmp_path, "/etc/resolv.conf", b"nameserver 198.51.100.1\n")
+    said: list[str] = []
+    applier(tmp_path).undo(data=True, tell=said.append)
+    assert (tmp_path / "etc/resolv.conf").read_bytes() == b"nameserver 198.51.100.1\n"
+    assert said == ["/etc/resolv.conf: written by another program since; left as it is"]
+
+
+def test_a_policy_that_somebody_edited_since_loses_only_what_we_added(tmp_path: Path):
+    tree(tmp_path, DESKTOP)
+    applier(tmp_path).apply(plan(DESKTOP, WISH).steps)
+    path = tmp_path / "etc/firefox/policies/policies.json"
+    path.write_bytes(path.read_bytes().replace(b'"policies": {', b'"policies": {"NoDefaultBookmarks": true,'))
+    applier(tmp_path).undo(data=True, tell=lambda _: None)
+    assert path.read_bytes().split() == b'{ "policies": { "NoDefaultBookmarks": true, "BlockAbout": true } }'.split()
+
+
+def test_a_link_comes_back_as_the_link_it_was(tmp_path: Path):
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
+    applier(tmp_path).apply([Link("r", "/etc/resolv.conf", "/etc/blockerd/resolv.conf")])
+    assert os.readlink(tmp_path / "etc/resolv.conf") == "/etc/blockerd/resolv.conf"
+    applier(tmp_path).undo(data=True, tell=lambda _: None)
+    assert os.readlink(tmp_path / "etc/resolv.conf") == "../run/systemd/resolve/stub-resolv.conf"
+
+
+def test_taking_back_has_room_that_was_put_aside(tmp_path: Path):
+    applier(tmp_path).apply([File("x", "/etc/x", b"x")])
+    ballast = tmp_path / "var/lib/blockerd-install/ballast"
+    assert ballast.stat().st_blocks * 512 >= BALLAST
+    there = []
+    applier(tmp_path, lambda _number, _moment: there.append(ballast.exists())).undo(data=True, tell=lambda _: None)
+    assert there == [False]
+
+
+def test_a_folder_in_the_way_of_a_file_is_told_and_nothing_is_done(tmp_path: Path):
+    (tmp_path / "etc/x").mkdir(parents=True)
+    with pytest.raises(ApplyError, match="/etc/x"):
+        applier(tmp_path).apply([File("x", "/etc/x", b"x")])
+    assert look(tmp_path / "etc/x").kind == "folder"

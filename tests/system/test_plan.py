@@ -1,0 +1,122 @@
+"""Which way a machine gets, what is refused with its reason, and the order that keeps a machine from losing DNS."""
+
+import pytest
+
+from blockerd.system import nftables, units
+from blockerd.system.picture import Holder, Machine, NetLink, Resolv
+from blockerd.system.plan import PlanError, choose, plan, shown
+from blockerd.system.resolved import DROP_IN, OWN_RESOLV
+from blockerd.system.steps import Command, File, Link
+from blockerd.system.wish import Places, Way, Wish
+from tests.system.machines import DESKTOP, MACHINES, PLAIN, SERVER, TOOLS, WSL
+
+UPLINK = Machine(resolv=Resolv.UPLINK, units=frozenset({"systemd-resolved.service"}), tools=TOOLS)
+BESIDE = Machine(
+    resolv=Resolv.FILE, resolv_text="nameserver 192.0.2.1\n", units=frozenset({"systemd-resolved.service"}), tools=TOOLS
+)
+
+
+@pytest.mark.parametrize(
+    ("machine", "way"),
+    [
+        pytest.param(DESKTOP, Way.RESOLVED, id="resolved's stub"),
+        pytest.param(SERVER, Way.RESOLVED, id="networkd"),
+        pytest.param(UPLINK, Way.RESOLVED, id="resolved's uplinks"),
+        pytest.param(BESIDE, Way.PLAIN, id="resolved runs and nobody asks it"),
+        pytest.param(PLAIN, Way.PLAIN, id="no resolved"),
+        pytest.param(WSL, Way.PLAIN, id="wsl"),
+    ],
+)
+def test_the_way_follows_what_programs_ask(machine: Machine, way: Way):
+    assert choose(machine, Wish()) is way
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_nothing_points_at_the_filter_before_it_answers(name: str):
+    steps = plan(MACHINES[name], Wish(fallback="192.0.2.9")).steps
+    started = max(
+        at for at, step in enumerate(steps) if isinstance(step, Command) and step.forward[-1:] == (units.DNS,)
+    )
+    pointing = [
+        at
+        for at, step in enumerate(steps)
+        if isinstance(step, File | Link) and step.path in ("/etc/resolv.conf", DROP_IN, nftables.RULES)
+    ]
+    assert pointing
+    assert min(pointing) > started
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_no_second_resolver_is_named_anywhere(name: str):
+    for step in plan(MACHINES[name], Wish(fallback="192.0.2.9")).steps:
+        if isinstance(step, File) and step.path in ("/etc/resolv.conf", DROP_IN, OWN_RESOLV):
+            assert b"192.0.2" not in step.content
+            assert b"127.0.0.1" in step.content
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_each_step_is_shown_with_its_inverse(name: str):
+    rows = shown(plan(MACHINES[name], Wish()))
+    assert all(does and back for does, back in rows)
+    assert len(rows) > 20
+
+
+def test_a_network_file_gets_a_drop_in_whoever_wrote_it():
+    paths = {step.path for step in plan(SERVER, Wish()).steps if isinstance(step, File)}
+    assert "/etc/systemd/network/10-lan.network.d/90-blockerd.conf" in paths
+    assert "/etc/systemd/network/10-netplan-eth0.network.d/90-blockerd.conf" in paths
+
+
+def test_wsl_keeps_its_other_settings():
+    (conf,) = [step for step in plan(WSL, Wish()).steps if isinstance(step, File) and step.path == "/etc/wsl.conf"]
+    assert conf.content == b"[network]\ngenerateResolvConf = false\nhostname = box\n"
+
+
+def test_who_holds_the_port_is_named():
+    holder = Holder("udp", "0.0.0.0", 812, "dnsmasq", "dnsmasq.service")
+    busy = Machine(tools=TOOLS, holders=(holder,))
+    with pytest.raises(PlanError, match=r"udp 0.0.0.0: dnsmasq \(pid 812, dnsmasq.service\)"):
+        plan(busy, Wish())
+
+
+@pytest.mark.parametrize("address", ["127.0.0.53", "127.0.0.54", "192.168.122.1"])
+def test_those_who_listen_elsewhere_are_in_nobodys_way(address: str):
+    assert plan(Machine(tools=TOOLS, holders=(Holder("udp", address, 5, "x"),)), Wish()).steps
+
+
+@pytest.mark.parametrize(
+    ("machine", "wish", "text"),
+    [
+        pytest.param(Machine(), Wish(), "no systemctl", id="another init"),
+        pytest.param(
+            PLAIN,
+            Wish(Places(program="/".join(("", "home", "me", "bin", "blockerd")))),
+            "cannot read it there",
+            id="home",
+        ),
+        pytest.param(
+            Machine(tools=TOOLS, fixed=frozenset({"/etc/resolv.conf"})), Wish(), "chattr", id="immutable resolv.conf"
+        ),
+        pytest.param(PLAIN, Wish(way=Way.MACOS), "no way of Linux", id="another system's way"),
+    ],
+)
+def test_what_is_in_the_way_is_told_before_anything_is_changed(machine: Machine, wish: Wish, text: str):
+    with pytest.raises(PlanError, match=text):
+        plan(machine, wish)
+
+
+def test_a_home_that_may_ask_gets_a_note_for_everybody():
+    made = plan(PLAIN, Wish(listen=("127.0.0.1", "192.168.1.2")))
+    assert any("everybody at home" in note for note in made.notes)
+    assert not any("everybody at home" in note for note in plan(PLAIN, Wish()).notes)
+
+
+def test_a_vpn_that_is_up_is_told():
+    machine = Machine(tools=TOOLS, links=(NetLink("wg0", kind="wireguard"),))
+    assert any("wg0" in note for note in plan(machine, Wish()).notes)
+
+
+def test_logins_are_told_that_there_is_a_filter():
+    notes = [step for step in plan(PLAIN, Wish()).steps if isinstance(step, File) and "login" in step.title]
+    assert len(notes) == 2
+    assert all(b"blockerd uninstall" in step.content for step in notes)

@@ -1,0 +1,96 @@
+"""The units as systemd itself judges them, and the packet filter's rules as nft reads them."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from blockerd.system import nftables, units
+from blockerd.system.picture import Machine, NetLink
+from blockerd.system.watched import Watched, watched_from, words
+from blockerd.system.wish import BrowserWish, Way, Wish
+
+WISH = Wish(fallback="192.0.2.9", proxy=True, chat_ports=True, browsers=BrowserWish(private_mode=True))
+MACHINE = Machine(tools=frozenset({"nft"}), links=(NetLink("wg0", kind="wireguard"),))
+TEXTS = {
+    units.DNS: units.dns_unit(WISH.places),
+    units.CONTROL: units.control_unit(WISH.places),
+    units.PROXY: units.proxy_unit(WISH.places),
+    units.PROBE: units.probe_unit(WISH, MACHINE),
+    units.WATCHDOG: units.watchdog_unit(WISH, Way.PLAIN),
+    f"resolved-{units.WATCHDOG}": units.watchdog_unit(WISH, Way.RESOLVED),
+    units.AGENT: units.agent_unit(WISH.places, "root"),
+    nftables.UNIT: units.belt_unit(nftables.RULES),
+}
+MOST = 2.0
+
+
+@pytest.mark.needs_tool("systemd-analyze", "systemd")
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_unit_is_as_closed_as_it_can_be(name: str, tmp_path: Path):
+    path = tmp_path / name
+    path.write_text(TEXTS[name])
+    command = ["systemd-analyze", "security", "--offline=true", f"--threshold={MOST * 10:.0f}", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = re.search(r"exposure level for \S+: (\d+\.\d)", done.stdout)
+    assert found, done.stderr
+    assert float(found.group(1)) <= MOST
+    assert done.returncode == 0, done.stdout[-300:]
+
+
+@pytest.mark.needs_tool("systemd-analyze", "systemd")
+@pytest.mark.parametrize("name", TEXTS)
+def test_systemd_finds_nothing_wrong_with_a_unit(name: str, tmp_path: Path):
+    path = tmp_path / name
+    program = tmp_path / "true"
+    program.symlink_to("/bin/true")
+    path.write_text(re.sub(r"(ExecStart=)\S+", rf"\g<1>{program}", TEXTS[name]))
+    done = subprocess.run(["systemd-analyze", "verify", str(path)], capture_output=True, text=True, check=False)
+    ours = [line for line in done.stderr.splitlines() if name in line and "Unit blockerd-" not in line]
+    assert ours == []
+
+
+def test_only_the_resolver_may_bind_a_low_port():
+    for name, text in TEXTS.items():
+        assert ("CAP_NET_BIND_SERVICE" in text) == (name == units.DNS)
+
+
+def test_the_resolver_waits_for_no_network():
+    assert "network-online" not in TEXTS[units.DNS]
+    assert "Before=nss-lookup.target" in TEXTS[units.DNS]
+
+
+def test_what_the_probe_looks_after_survives_its_command_line():
+    for watched in (
+        Watched(("127.0.0.1", "::1")),
+        Watched(("127.0.0.1",), True, "ab12", ("wg0", "tun1"), BrowserWish(private_mode=True), "127.0.0.1:8054"),
+        Watched(("::1",), browsers=BrowserWish(safe_search=False)),
+    ):
+        assert watched_from(words(watched)) == watched
+
+
+@pytest.mark.needs_tool("nft", "nftables")
+@pytest.mark.parametrize(
+    "wish",
+    [
+        pytest.param(WISH, id="everything"),
+        pytest.param(Wish(doh_addresses=()), id="no addresses"),
+        pytest.param(Wish(listen=("127.0.0.1",)), id="IPv4 alone"),
+    ],
+)
+def test_nft_takes_the_rules_and_one_delete_takes_them_away(wish: Wish, tmp_path: Path):
+    path = tmp_path / "belt.nft"
+    path.write_text(nftables.rules(wish).replace('"blockerd"', "65534"))
+    script = (
+        f"nft -f {path} && nft -f {path} && nft list table inet blockerd >{tmp_path}/listed && "
+        f'{" ".join(nftables.DELETE)} && test -z "$(nft list ruleset)"'
+    )
+    done = subprocess.run(["unshare", "-rn", "sh", "-c", script], capture_output=True, text=True, check=False)
+    if "Operation not permitted" in done.stderr and "unshare" in done.stderr:
+        pytest.skip("not run here: a network namespace of one's own")
+    assert done.returncode == 0, done.stderr
+    listed = (tmp_path / "listed").read_text()
+    assert "dport 853 reject" in listed
+    assert ("8.8.8.8" in listed) == bool(wish.doh_addresses)
+    assert ("6667" in listed) == wish.chat_ports
