@@ -22,7 +22,6 @@ from blockerd import clock
 from blockerd.binding.submit import changes_between, record
 from blockerd.control_journal import Keeper
 from blockerd.control_life import Life
-from blockerd.control_networks import EVERY as GLANCE_EVERY
 from blockerd.control_networks import Networks
 from blockerd.control_news import list_news
 from blockerd.control_probe import EVERY as PROBE_EVERY
@@ -48,6 +47,9 @@ DRAIN_EVERY = 0.5
 WATCH_EVERY = 0.5
 UPDATE_FIRST, UPDATE_EVERY = 90.0, 1800.0
 """Seconds after the start, and between two looks, at which lists whose time has come are fetched."""
+
+CHECK_AFTER = 1.0
+"""Seconds after the start at which the record is checked: the first drain has opened it by then."""
 
 PRUNE_FIRST, PRUNE_EVERY = 600.0, 3600.0
 """Seconds after the start, and between two looks, at which what is past its time is forgotten, once a day."""
@@ -92,9 +94,11 @@ class ControlProcess:
         lifeline.beat(loop)
         ticks = self._ticks()
         async with asyncio.TaskGroup() as tasks:
-            work = [tasks.create_task(each) for each in (self._drain_for_ever(ticks), self._watch_for_ever())]
+            lasting = (self._drain_for_ever(ticks), self._watch_for_ever(), self._check())
+            work = [tasks.create_task(each) for each in lasting]
             await end.wait()
             ticks.stop()
+            self.keeper.end_check()
             self.keeper.end_at = clock.monotonic() + LAST_DRAIN
             await self.reports.end()
             for task in work:
@@ -120,7 +124,6 @@ class ControlProcess:
         ticks.every(PRUNE_EVERY, self._prune, first=in_seconds(now, PRUNE_FIRST))
         ticks.every(TICK_EVERY, self.reports.tick, first=in_seconds(now, FIRST_TICK))
         ticks.every(PROBE_EVERY, ProbeNews(self._settings, self._record).tick, first=in_seconds(now, PROBE_EVERY))
-        ticks.every(GLANCE_EVERY, self.networks.look, first=now)
         ticks.start()
         return ticks
 
@@ -134,12 +137,19 @@ class ControlProcess:
     async def _drain_for_ever(self, ticks: Ticks) -> None:
         while True:
             self.life.look(self._writer)
+            self.networks.look()
             ticks.look(clock.utc(clock.now()))
             await self._drain()
             await asyncio.sleep(DRAIN_EVERY)
 
     async def _drain(self) -> None:
         for event in await asyncio.to_thread(self.keeper.drain):
+            self._record(event)
+
+    async def _check(self) -> None:
+        """Makes every hash of the record again, once, soon after the start."""
+        await asyncio.sleep(CHECK_AFTER)
+        for event in await asyncio.to_thread(self.keeper.check):
             self._record(event)
 
     async def _prune(self) -> None:

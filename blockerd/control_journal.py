@@ -16,7 +16,10 @@ import blockerd.journal.forget as forgetting
 from blockerd import clock
 from blockerd.journal import rotation, spool
 from blockerd.journal.append import Journal
+from blockerd.journal.check import check
 from blockerd.journal.checkpoint import PublicKey
+from blockerd.journal.continuity import repairs_of
+from blockerd.journal.log import open_log
 from blockerd.journal.outcome import DrainState
 from blockerd.journal.retention import DAY_US, Removed
 from blockerd.journal.schema import JournalError
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+UNFIT = "the record does not fit its own hashes"
 
 UNUSABLE = "unusable"
 """State beside those of a drain: a newer blockerd made the journal, or its folder takes no file."""
@@ -58,6 +63,7 @@ class Keeper:
         self._state = str(DrainState.OK)
         self._since = 0
         self._scrub_due = Scrub.NOTHING
+        self._checked: Any = None  # the connection of a check that is under way
         self.stored: Callable[[Execute], None] = lambda _: None
         """Called after a drain, in its thread, to look at what was stored."""
 
@@ -126,6 +132,36 @@ class Keeper:
         """
         with self._alone:
             return self._open().within(work)
+
+    def check(self) -> list[dict[str, Any]]:
+        """Whether the record still fits its hashes, beside all other work; the events that the caller should record.
+
+        Told once for each first place that does not fit. What cannot be read now is left to the next start.
+        """
+        path = self.settings.state.dir / "journal.sqlite"
+        try:
+            with open_log(path) as record:
+                if record is None:
+                    return []
+                self._checked = record.db
+                checked = check(record.db)
+                told = {one.detail for one in repairs_of(record) if one.what == UNFIT}
+        except (JournalError, ValueError) as error:
+            log.info("journal: not checked (%s)", error)
+            return []
+        finally:
+            self._checked = None
+        if not checked.broken:
+            return []
+        first = checked.broken[0]
+        detail = f"leaf {first.first}: {first.why}"
+        log.warning("journal: %s (%s); blockerd log check tells all places", UNFIT, detail)
+        return [] if detail in told else [{"kind": "repair", "what": UNFIT, "detail": detail}]
+
+    def end_check(self) -> None:
+        """Ends a check that is under way, so that the process can end."""
+        if checking := self._checked:
+            checking.interrupt()
 
     def agents(self) -> dict[str, int]:
         """Number of the last record stored, by agent."""

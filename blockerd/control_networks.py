@@ -58,17 +58,18 @@ class Networks:
             record(event)
         self._glance = network.Glance()
         self._links: tuple[NetLink, ...] = ()
-        self._look_at, self._calm_at = 0.0, 0.0
+        self._glance_at, self._look_at, self._calm_at = 0.0, 0.0, 0.0
         self._looking: asyncio.Task[None] | None = None
         self._said = ""
 
-    async def look(self) -> None:
-        """One glance, and the begin of a look where one is due; a look that hangs holds nothing up."""
-        if self._looking and not self._looking.done():
+    def look(self) -> None:
+        """Called often: one glance a second, and the begin of a look where one is due, which holds nothing up."""
+        if clock.monotonic() < self._glance_at or (self._looking and not self._looking.done()):
             return
-        if self._looking:
-            self._looking.result()
-            self._looking = None
+        self._glance_at = clock.monotonic() + EVERY
+        if self._looking and (error := self._looking.exception()):
+            log.warning("networks: %s: %s; looked at again later", type(error).__name__, error)
+        self._looking = None
         seen, now = network.glance(self._root), clock.monotonic()
         if seen != self._glance:
             self._glance, self._look_at, self._calm_at = seen, now, now + CALM
@@ -118,8 +119,8 @@ class Networks:
         want, now = request.get("want"), clock.boottime_us()
         if want == "open":
             try:
-                names = [to_text(from_text(str(name))) for name in request.get("names") or ()]
-            except BadName as error:
+                names = [to_text(from_text(str(name))) for name in list(request.get("names", []))]
+            except (BadName, TypeError) as error:
                 return {"error": f"no domain name ({error})"}
             if len(names) > portal.MOST_NAMES:
                 return {"error": f"{portal.MOST_NAMES} names at most"}

@@ -5,10 +5,13 @@ slept, a busy one) is run once, never skipped: the library's own default drops j
 Called by `control`.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it tells of every tick otherwise
 
 DEFAULTS = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
 NOTHING = timedelta()

@@ -21,8 +21,9 @@ from blockerd.cli.log import moment, view
 from blockerd.cli.output import Stop, dump, say, settings_of, warn
 from blockerd.cli.time_record import name_of
 from blockerd.journal import backup as copies
-from blockerd.journal import export, forget
+from blockerd.journal import export, forget, rotation
 from blockerd.journal.append import Journal
+from blockerd.journal.log import open_log
 from blockerd.journal.outcome import DrainState
 from blockerd.journal.schema import JournalError
 from blockerd.journal.spool import Level
@@ -124,6 +125,10 @@ def run_import(args: argparse.Namespace) -> int:
         dump({"log": state.log, "leaves": state.size, "root": state.root.hex()})
     else:
         say(f"taken: log {state.log} goes on with {state.size:,} entries; that it was moved or restored is one of them")
+    if _signed_elsewhere(settings, state.log):
+        key = rotation.key_file(settings.state.dir, state.log)
+        warn(f"its key is not in a backup: copy {key.name} from the old machine's state folder to {key.parent}")
+        warn("Without it the next mail says that the record does not continue.")
     return 0
 
 
@@ -143,6 +148,12 @@ def run_erase(args: argparse.Namespace) -> int:
         told = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items())) or "nothing was there"
         say(f"Forgotten: {told}. The next note says how many entries were removed, and nothing else about them.")
     return 0
+
+
+def _signed_elsewhere(settings: Settings, log: str) -> bool:
+    """True if heads of this log were signed and the key that did it is not here."""
+    with open_log(_journal(settings)) as taken:
+        return bool(taken and taken.heads()) and not rotation.key_file(settings.state.dir, log).exists()
 
 
 def _confirm() -> None:

@@ -5,9 +5,7 @@ lookup the way programs make them; where that does not come out, everything is t
 """
 
 import argparse
-import json
 import os
-import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,11 +16,12 @@ from blockerd import clock
 from blockerd.binding.change import Direction
 from blockerd.binding.submit import record
 from blockerd.cli import looking
+from blockerd.cli.ask import ask
 from blockerd.cli.output import Stop, bold, dump, say, settings_of, warn
 from blockerd.cli.proxy import take_root_out
 from blockerd.journal import spool
 from blockerd.model import Change
-from blockerd.process import run_folder, spool_folder
+from blockerd.process import spool_folder
 from blockerd.report import consent, texts
 from blockerd.settings import Settings
 from blockerd.system import choose, drift, rescue
@@ -256,17 +255,13 @@ def _tell_readers(settings: Settings, send: str) -> str:
     if not partners:
         return "Nobody reads your reports, so nobody is told."
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-            sock.settimeout(30)
-            sock.connect(str(run_folder(settings) / "control.sock"))
-            sock.sendall(json.dumps({"do": "report-halt", "how": _HALT[send], "now": True}).encode() + b"\n")
-            got = json.loads(sock.makefile("rb").readline())
-    except (OSError, ValueError):
-        got = {"error": "control does not run"}
-    if isinstance(got, dict) and "error" not in got:
-        return str(got.get("said") or send)
-    reason = got.get("error") if isinstance(got, dict) else "no answer"
-    return f"No word could be sent to {', '.join(partners)} ({reason}); tell them yourself if you wish."
+        said = str(ask(settings, "report-halt", how=_HALT[send], now=True).get("said") or send)
+        ask(settings, "report-send")  # it goes out now, before `control` is ended
+    except (Stop, OSError) as error:
+        if send == "nothing":
+            return "Nothing is mailed to anybody."
+        return f"No word could be sent to {', '.join(partners)} ({error}); tell them yourself if you wish."
+    return said
 
 
 def _yes(question: str) -> bool:

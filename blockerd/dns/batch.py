@@ -184,10 +184,13 @@ class MultiBatch:
     def send(self, sizes: Sequence[int], unanswered: Sequence[int]) -> None:
         """See Batch."""
         count = len(sizes)
+        if len(unanswered) == count:
+            return
         self._sizes[:count] = memoryview(array("L", sizes))
         start = 0
         for stop in unanswered:
-            self._run(self._in, start, stop)
+            if start < stop:
+                self._run(self._in, start, stop)
             start = stop + 1
         self._run(self._in, start, count)
 

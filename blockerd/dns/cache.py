@@ -4,6 +4,7 @@ Bounded in entries and octets; the oldest entry goes first. Only whole answers t
 that nothing a reply carries for another name can be served for that name.
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple, TypeVar
@@ -73,31 +74,39 @@ class Template:
         passed = int(now - self.stored)
         if passed <= 0:
             return self.data
-        data = bytearray(self.data)
-        for offset, ttl in self.ttls:
-            data[offset : offset + 4] = (ttl - passed if ttl > passed else 0).to_bytes(4, "big")
-        return bytes(data)
+        return with_ttls(self.data, [(offset, ttl - passed if ttl > passed else 0) for offset, ttl in self.ttls])
+
+
+def fresh(entry: Entry, question: Question, opt: bytes) -> bytes:
+    """`entry` as the answer to `question` from its third octet on, in the second in which it was stored; `opt` is the
+    OPT record to end with, or empty."""
+    second = entry.flags[1] | question.cd << 4
+    if not (question.ad or question.do):
+        second &= ~0x20
+    counts = entry.counts[:6] + b"\x00\x01" if opt else entry.counts
+    return b"".join((bytes((entry.flags[0] | question.rd, second)), counts, question.raw, entry.body, opt))
 
 
 def template(entry: Entry, question: Question, opt: bytes) -> Template:
     """`entry` as the answer to `question`; `opt` is the OPT record to end with, or empty."""
-    flags = bytes((entry.flags[0] | question.rd, entry.flags[1] | question.cd << 4))
-    if not (question.ad or question.do):
-        flags = bytes((flags[0], flags[1] & ~0x20))
-    counts = entry.counts[:6] + (b"\x00\x01" if opt else b"\x00\x00")
-    data = b"".join((flags, counts, question.raw, entry.body, opt))
+    data = fresh(entry, question, opt)
     shift = 10 + len(question.raw)
     ttls = one(tuple((offset + shift, ttl) for offset, ttl in entry.ttls))
     return Template(data, ttls, entry.stored, entry.expires)
 
 
+def with_ttls(octets: bytes, ttls: Iterable[tuple[int, int]]) -> bytes:
+    """`octets` with each TTL, (offset, seconds), put in its place."""
+    data = bytearray(octets)
+    for offset, ttl in ttls:
+        data[offset : offset + 4] = ttl.to_bytes(4, "big")
+    return bytes(data)
+
+
 def stale(entry: Entry, question: Question, opt: bytes) -> bytes:
     """`entry` as the answer to `question` from its third octet on, after its time: every TTL is `STALE_TTL`."""
     made = template(entry, question, opt)
-    data = bytearray(made.data)
-    for offset, _ in made.ttls:
-        data[offset : offset + 4] = STALE_TTL.to_bytes(4, "big")
-    return bytes(data)
+    return with_ttls(made.data, [(offset, STALE_TTL) for offset, _ in made.ttls])
 
 
 class Cache:

@@ -6,12 +6,13 @@ upstream can be reached, answers whose time is over are served (RFC 8767) and fa
 Order of effects for a refused question: decide, record the attempt, answer.
 """
 
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from blockerd.dns import gate, message, reply, special
-from blockerd.dns.cache import Cache, Entry, Key, key_of, one, stale, template
+from blockerd.dns.cache import Cache, Entry, Key, fresh, key_of, one, stale, template, with_ttls
 from blockerd.dns.gate import Question
 from blockerd.dns.special import Kind, Special
 from blockerd.dns.wire import OPT_LENGTH, Fast
@@ -40,6 +41,7 @@ FLEETING_TTL = 20
 
 _ANY, _CNAME = 255, 5
 _ANY_TTL = 0xFFFFFFFF
+_TTL = struct.Struct(">I")
 _MEMO_ENTRIES = 16384
 _OPT_FORMS = 64
 _MOST_FAILED = 10_000
@@ -161,7 +163,8 @@ class Engine:
         if isinstance(entry, bytes):
             return _fit(entry, question, forward.limit)
         if entry is not None:
-            return _fit(self._render(question, entry, now), question, forward.limit)
+            made = question.id.to_bytes(2, "big") + fresh(entry, question, message.opt_record(question))
+            return _fit(made, question, forward.limit)
         answer = None if told else self.late(forward, now)
         if packet != b"":
             self._remember_failure(forward.key, now + (FAILED_FOR if answer is None else FAILED_FOR_WITH_OLD))
@@ -290,10 +293,6 @@ class Engine:
         state = self.policy.state
         return message.blocked(question, decision, zero=state.block_answer == "zero", ttl=state.block_ttl)
 
-    def _render(self, question: Question, entry: Entry, now: float) -> bytes:
-        made = template(entry, question, message.opt_record(question))
-        return question.id.to_bytes(2, "big") + made.render(now)
-
 
 def _by_special_name(engine: Engine, asked: Asked) -> bytes | None:
     found = special.find(engine.special, asked.question.name)
@@ -394,11 +393,13 @@ def _keepable(
     start = 12 + len(question.raw)
     flags = bytes((0x80 | (packet[2] & 0x02), 0x80 | (packet[3] & 0x2F)))
     counts = packet[4:10] + b"\x00\x00"
-    ttls = tuple((offset - start, min(ttl, most)) for offset, ttl in scan.ttls)
-    body = bytearray(packet[start : scan.end])
+    body = packet[start : scan.end]
+    ttls = tuple([(offset - start, min(ttl, most)) for offset, ttl in scan.ttls])
     for offset, ttl in ttls:
-        body[offset : offset + 4] = ttl.to_bytes(4, "big")
-    return Entry(one(flags), one(counts), bytes(body), one(ttls), now, now + scan.ttl, scan.targets, alias)
+        if _TTL.unpack_from(body, offset)[0] != ttl:
+            body = with_ttls(body, ttls)
+            break
+    return Entry(one(flags), one(counts), body, one(ttls), now, now + scan.ttl, scan.targets, alias)
 
 
 def _fit(answer: bytes, question: Question, limit: int) -> bytes:

@@ -194,12 +194,23 @@ class Resolver:
             names.clear()
             numbers.clear()
         self.fast_answers += len(lengths) - len(rest)
+        if not rest:
+            batch.send(sizes, ())
+            return
+        self._upstreams.hold()
+        try:
+            self._leftovers(udp, rest, lengths, sizes, now)
+        finally:
+            self._upstreams.release()
+
+    def _leftovers(self, udp: _Udp, rest: Sequence[int], lengths: Sequence[int], sizes: list[int], now: float) -> None:
+        """Has the engine see to what the hot path left, and sends all answers of the batch that are there."""
         unanswered = []
         for one in rest:
             index, unlisted = (one, False) if one >= 0 else (~one, True)
             if not self._plain(udp, index, lengths[index], sizes, now, unlisted=unlisted):
                 unanswered.append(index)
-        batch.send(sizes, unanswered)
+        udp.batch.send(sizes, unanswered)
 
     def _record(self, udp: _Udp, names: list[bytes], numbers: list[int], seats: list[int] | None) -> None:
         """Spools the attempts of a batch; on the home's network only those of devices that are recorded."""

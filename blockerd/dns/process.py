@@ -71,6 +71,7 @@ class DnsProcess:
         self._roads = roads.Roads()
         self._roads_stamp: tuple[int, ...] = ()
         self._upstreams: Upstreams | None = None
+        self._since = 0.0
         self._next_change: float | None = None
         self._engine: Engine | None = None
         self._clients = Clients()
@@ -133,7 +134,7 @@ class DnsProcess:
         if not self._engine:
             return
         self._ticks += 1
-        if self._next_change is not None and now >= self._next_change:
+        if self._next_change is not None and not self._since <= now < self._next_change:  # or the clock was set back
             self._adopt(self._engine.policy, now)
         if self._ticks % _STATUS_EVERY == 0:
             next_second(self._engine.fast)
@@ -276,6 +277,7 @@ class DnsProcess:
             self._engine = self._engine_for(policy, fast, Counters())
         else:
             self._engine.policy, self._engine.fast = policy, fast
+        self._since = now
         self._next_change = policy.state.schedules.next_change(now)
         self._writer.meta(meta_of(policy))
         if self._resolver and self._ticks:

@@ -2,8 +2,9 @@
 
 asyncio makes an object and a system call for each socket that comes and goes and for each timer that is set and
 cancelled; a forwarded question has one of each. Here the sockets are in an epoll set of their own, which the loop
-watches as one (Linux; elsewhere the loop watches each), and deadlines are never cancelled, only found to be over:
-those of one hundredth of a second are in one row, so that setting one costs no more when there are many. Called by `dns.upstream` and `dns.listener`; one event loop, one thread.
+watches as one (Linux; elsewhere the loop watches each). Deadlines are never cancelled, only found to be over, and
+those of one moment are in one row, so that setting one costs no more where there are many.
+Called by `dns.upstream` and `dns.listener`; one event loop, one thread.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from heapq import heappop, heappush
 
 _AT_ONCE = 128
 
-ROW = 0.01
+ROW = 0.002
 """Seconds of one row of deadlines: none is told earlier than it is set, and none much later."""
 
 

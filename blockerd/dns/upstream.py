@@ -54,6 +54,8 @@ class Upstreams:
         self._channels: dict[Server, Channel] = {}
         self._pool = b""
         self._drawn = 0
+        self._held: list[_Asking] | None = None
+        self._ready: list[tuple[_Asking, Try, socket.SocketType]] | None = None
 
     def ask(self, query: bytes, done: Done) -> None:
         """Asks with `query` (ID zero, our OPT at its end); `done` is called within 5 seconds."""
@@ -63,7 +65,38 @@ class Upstreams:
             return
         self.pending += 1
         now = self.loop.time()
-        _Asking(self, Exchange(query, servers, now, self.chance), done).go_on(now)
+        asking = _Asking(self, Exchange(query, servers, now, self.chance), done)
+        if self._held is None:
+            asking.go_on(now)
+        else:
+            self._held.append(asking)
+
+    def hold(self) -> None:
+        """Sends nothing of the questions to come until `release`."""
+        self._held = []
+
+    def release(self) -> None:
+        """Sends all that was held, one packet right behind the other: a server that is awake costs less to reach
+        than one that has to be woken for each (a tenth of a forwarded question, 2026-11)."""
+        held, self._held = self._held, None
+        if not held:
+            return
+        now = self.loop.time()
+        ready = self._ready = []
+        try:
+            for asking in held:
+                asking.go_on(now)
+        finally:
+            self._ready = None
+        for asking, attempt, sock in ready:
+            asking.send(attempt, sock)
+
+    def when_ready(self, asking: "_Asking", attempt: Try, sock: socket.SocketType) -> None:
+        """Has `asking` send now, or with the others that are being released."""
+        if self._ready is None:
+            asking.send(attempt, sock)
+        else:
+            self._ready.append((asking, attempt, sock))
 
     def lead(self, roads: Mapping[bytes, Sequence[Upstream]]) -> None:
         """Asks others about these zones from now on, and about no others of before; the configured ones come first."""
@@ -105,7 +138,7 @@ class Upstreams:
 class _Asking:
     """The sockets of one exchange. Ends exactly once, by `_end`."""
 
-    __slots__ = ("_done", "_exchange", "_owner", "_socks", "_tasks", "_try")
+    __slots__ = ("_asked", "_done", "_exchange", "_owner", "_socks", "_tasks", "_try")
 
     def __init__(self, owner: Upstreams, exchange: Exchange, done: Done) -> None:
         self._owner = owner
@@ -114,35 +147,47 @@ class _Asking:
         self._socks: list[socket.SocketType] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._try: Try | None = None
+        self._asked = False
 
     def go_on(self, now: float) -> None:
         """Makes the next try that can be made at `now`; ends when there is none."""
         while attempt := self._exchange.next(now):
             if attempt.stream:
-                self._try = attempt
+                self._try, self._asked = attempt, True
                 self._connect(attempt)
                 return
-            if self._send(attempt):
+            sock = self._open(attempt)
+            if sock:
                 self._try = attempt
                 self._owner.deadlines.at(attempt.until, partial(self._late, attempt))
+                self._owner.when_ready(self, attempt, sock)
                 return
             self._exchange.failed(attempt, now, refused=True)
-        self._end(self._exchange.reply if self._try else b"")
+        self._end(self._exchange.reply if self._asked else b"")
 
-    def _send(self, attempt: Try) -> bool:
+    def _open(self, attempt: Try) -> socket.SocketType | None:
+        """A socket of its own for `attempt`, on a port that the system chose; None where there can be none."""
         address = attempt.server.address
         sock = None
         try:
             sock = socket.SocketType(socket.AF_INET6 if ":" in address.host else socket.AF_INET, _DATAGRAM)
             sock.connect((address.host, address.port))
-            sock.send(attempt.packet)
-        except OSError:  # no descriptors left, no such family here, no way there, nobody there
+        except OSError:  # no descriptors left, no such family here, no way there
             if sock:
                 sock.close()
-            return False
+            return None
         self._socks.append(sock)
         self._owner.sockets.watch(sock, partial(self._readable, attempt, sock))
-        return True
+        return sock
+
+    def send(self, attempt: Try, sock: socket.SocketType) -> None:
+        """Sends the packet of `attempt`; where the system refuses it, another try is made."""
+        try:
+            sock.send(attempt.packet)
+        except OSError:  # a firewall of this machine, no memory
+            self._gone(attempt, sock)
+        else:
+            self._asked = True
 
     def _readable(self, attempt: Try, sock: socket.SocketType) -> None:
         while self._done:
@@ -150,10 +195,8 @@ class _Asking:
                 packet = sock.recv(4096)
             except BlockingIOError:
                 return
-            except OSError:
-                self._socks.remove(sock)
-                self._owner.sockets.close(sock)
-                self._gone(attempt)
+            except OSError:  # nobody there
+                self._gone(attempt, sock)
                 return
             if self._judge(attempt, packet):
                 return
@@ -168,7 +211,9 @@ class _Asking:
             self.go_on(now)
         return step is not Step.WAIT
 
-    def _gone(self, attempt: Try) -> None:
+    def _gone(self, attempt: Try, sock: socket.SocketType) -> None:
+        self._socks.remove(sock)
+        self._owner.sockets.close(sock)
         now = self._owner.loop.time()
         self._exchange.failed(attempt, now, refused=True)
         if attempt is self._try:

@@ -14,10 +14,11 @@ import apsw
 
 from blockerd.journal.check import check
 from blockerd.journal.entry import Repair
-from blockerd.journal.grow import add_entries
+from blockerd.journal.grow import add_entries, load
 from blockerd.journal.heads import Delivered, delivered, remember, remembered
 from blockerd.journal.log import Log, State, open_log
 from blockerd.journal.schema import JournalError, connect, open_writer, unreadable
+from blockerd.journal.store import adopt
 
 MOVED = "moved here from another machine"
 RESTORED = "restored from a backup"
@@ -54,13 +55,14 @@ def restore(journal: Path, source: Path, at: int) -> State:
         JournalError: `source` is no backup, is damaged, or does not check; everything is as it was.
         OSError: a file cannot be written.
     """
-    before = _assert_sound(source)
+    _assert_backup(source)
     replaced = _state(journal)
     beside = journal.with_name(f"{journal.name}.new")
     beside.unlink(missing_ok=True)
     os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     try:
         _copy(source, beside)
+        before = _up_to_date(beside, source, at)
         _sync(beside)
         _set_aside(journal, at)
         beside.rename(journal)
@@ -82,15 +84,27 @@ def _told(journal: Path, at: int, before: State, replaced: State | None) -> Stat
         return Log(db).state()
 
 
-def _assert_sound(source: Path) -> State:
-    """What `source` holds; raises JournalError unless every hash in it fits."""
+def _assert_backup(source: Path) -> None:
+    """Raises JournalError unless `source` is a sound file of this program or an older one."""
     try:
-        db = connect(source)
+        db = connect(source, older=True)
         if db is None:
             raise JournalError(f"{source}: no backup of a journal; name a file that `blockerd backup` wrote")
         with closing(db):
             if db.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)]:
                 raise JournalError(f"{source}: damaged; take an older backup")
+    except apsw.Error as error:
+        raise unreadable(source, error) from None
+
+
+def _up_to_date(copy: Path, source: Path, at: int) -> State:
+    """Brings the copy of `source` to the newest schema; what it holds. JournalError unless every hash in it fits."""
+    try:
+        db, _ = open_writer(copy, at)
+        with closing(db):
+            with db:
+                if not load(db).size:
+                    adopt(db)
             checked = check(db)
             if checked.broken:
                 first = checked.broken[0]

@@ -23,7 +23,7 @@ ANOTHER = "another log than the last delivered head"
 
 def breaks(db: apsw.Connection, journal: Path, at: int) -> list[Repair]:
     """What has to be told of at `at` (Unix µs) and is not on record yet."""
-    told = {_about(entry) for entry in _repairs_of(Log(db))}
+    told = {_about(entry) for entry in repairs_of(Log(db))}
     return [found for found in _found(db, journal, at) if _about(found) not in told]
 
 
@@ -49,7 +49,7 @@ def _parting(log: Log, last: Delivered) -> str:
     state = log.state()
     if state.log != last.log:
         # A log that began anew says so in its first entries; that it is another one is no news then.
-        return "" if any(entry.log == last.log for entry in _repairs_of(log)) else ANOTHER
+        return "" if any(entry.log == last.log for entry in repairs_of(log)) else ANOTHER
     if state.size < last.size:
         return OLDER
     try:
@@ -58,7 +58,8 @@ def _parting(log: Log, last: Delivered) -> str:
         return ""
 
 
-def _repairs_of(log: Log) -> Iterator[Repair]:
+def repairs_of(log: Log) -> Iterator[Repair]:
+    """All entries that tell of the record itself."""
     for opening in log.openings(["repair"]):
         try:
             entry = decode(opening.event)

@@ -122,11 +122,11 @@ def open_writer(path: Path, now_us: int) -> tuple[apsw.Connection, Path | None]:
     return _open(path), moved
 
 
-def connect(path: Path) -> apsw.Connection | None:
+def connect(path: Path, *, older: bool = False) -> apsw.Connection | None:
     """A connection that only reads, or None where no journal was made yet.
 
     Raises:
-        JournalError: the schema is newer than this program, or older than its writer would leave it.
+        JournalError: the schema is newer than this program or, unless `older`, older than its writer would leave it.
         apsw.Error: locked, damaged or not readable.
     """
     if not path.exists() or not path.stat().st_size:
@@ -136,7 +136,7 @@ def connect(path: Path) -> apsw.Connection | None:
     version = _version(db)
     try:
         _refuse_newer(path, version, len(MIGRATIONS))
-        if 0 < version < len(MIGRATIONS):
+        if 0 < version < len(MIGRATIONS) and not older:
             raise JournalError(f"{path}: written by an older blockerd: start this one, which brings it up to date")
     except JournalError:
         db.close()

@@ -89,18 +89,21 @@ def signs_of(events: Iterable[Mapping[str, Any]]) -> list[Sign]:
     """The signs of the resolver in entries of the log (objects with `kind` and `at`, see `journal.entry`), in order.
 
     Taken are start, stop, mark and again of the process dns, unclean with its `last`, and the mark that a beat
-    carries. One without BOOTTIME is of an older version and says too little: it is passed over.
+    carries. One without BOOTTIME is of an older version and says too little: it is passed over; so is the mark of a run
+    that has said stop, which beats of `control` go on to carry while dns is not there.
     """
-    found = []
+    found, stopped = list[Sign](), set[tuple[str, int]]()
     for event in events:
         kind, of = event["kind"], event
         if kind == What.BEAT:
             of = event.get("mark") or {}
         elif kind not in _SAID or event.get("process") != "dns":
             continue
-        if of.get("boottime", 0) > 0:
+        if of.get("boottime", 0) > 0 and not (kind == What.BEAT and (of["boot"], of["run"]) in stopped):
             wall = of["last"] if kind == What.UNCLEAN else of["at"]
             found.append(Sign(wall, of["boot"], of["run"], of["boottime"], of["monotonic"], What(kind)))
+            change = stopped.add if kind == What.STOP else stopped.discard
+            change((of["boot"], of["run"]))
     return found
 
 

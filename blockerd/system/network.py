@@ -8,7 +8,6 @@ what cannot be read. Called by `control_networks`.
 import ipaddress
 import os
 import re
-import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,7 +150,7 @@ def resolvectl(run: Runner, what: str) -> dict[str, tuple[str, ...]]:
     """`resolvectl dns` or `resolvectl domain` by link: "Link 2 (eth0): 192.0.2.1 2001:db8::1"."""
     code, said = run(("resolvectl", "--no-pager", what))
     found = re.findall(r"^Link \d+ \(([^)]+)\):[ \t]*(.*)$", said, re.MULTILINE) if code == 0 else ()
-    return {name: tuple(shlex.split(rest)) for name, rest in found}
+    return {name: tuple(rest.split()) for name, rest in found}
 
 
 def _addresses(words: Iterable[str], link: str) -> tuple[str, ...]:

@@ -12,7 +12,9 @@ import pytest
 from blockerd.cli import data
 from blockerd.cli.main import GROUPS, main
 from blockerd.cli.output import Stop
-from blockerd.journal import merkle
+from blockerd.journal import merkle, rotation
+from blockerd.journal.append import Journal
+from blockerd.journal.heads import record_head
 from blockerd.journal.log import open_log
 from blockerd.settings import load
 from tests.e2e.install import Install, wait_until
@@ -63,7 +65,6 @@ def erase(config: Path, *words: str, as_json: bool = False) -> int:
 def stored(config: Path, capsys: pytest.CaptureFixture[str]):
     """Moves the spool into the journal, as control would."""
     from blockerd import clock
-    from blockerd.journal.append import Journal
 
     journal = Journal(config.parent / "var" / "journal.sqlite", clock.now_us)
     assert journal.drain(config.parent / "var" / "spool").message == ""
@@ -124,6 +125,25 @@ def _now(folder: Path) -> dict[str, object]:
         assert log
         state = log.state()
     return {"log": state.log, "leaves": 3, "root": state.root.hex()}
+
+
+def test_a_move_says_that_the_key_has_to_come_along(
+    run: Run, spool: Spool, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    stored(config, capsys)
+    var = config.parent / "var"
+    with open_log(var / "journal.sqlite") as log:
+        assert log
+        told = log.state().log
+    name = rotation.key_file(var, told).name
+    journal = Journal(var / "journal.sqlite", lambda: 1)
+    journal.within(lambda db: record_head(db, 1, "signed"))
+    journal.close()
+    run("backup", str(tmp_path / "copy"))
+    code, _, err = run("import", str(tmp_path / "copy"))
+    assert (code, f"copy {name} from the old machine" in err) == (0, True)
+    (var / name).touch()
+    assert not data._signed_elsewhere(load(config, {}, tmp_path), told)
 
 
 def test_what_is_no_backup_is_refused(run: Run, config: Path, tmp_path: Path):

@@ -1,4 +1,4 @@
-"""The glance against the full look: on every seed of an upstream, on what chance makes of them, and on what it is for."""
+"""The glance against the full look: on every seed, on what chance makes of plain answers, and on what it is for."""
 
 import pytest
 
@@ -63,8 +63,14 @@ def test_addresses_are_read_at_a_glance(address: str, ttl: int, flags: int):
     assert found.private == (address != "192.0.2.1")
 
 
-@pytest.mark.parametrize("octets", ["0" * 32, "0" * 31 + "1", "fd" + "0" * 30, "fe80" + "0" * 28, "0" * 20 + "ffff0a000001",
-                                    "0064ff9b" + "0" * 16 + "7f000001", "20010db8" + "0" * 24])  # fmt: skip
+_IPV6 = {
+    "::": "0" * 32, "::1": "0" * 31 + "1", "fd00::": "fd" + "0" * 30, "fe80::": "fe80" + "0" * 28,
+    "::ffff:10.0.0.1": "0" * 20 + "ffff0a000001", "64:ff9b::127.0.0.1": "0064ff9b" + "0" * 16 + "7f000001",
+    "2001:db8::": "20010db8" + "0" * 24,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("octets", _IPV6.values(), ids=_IPV6)
 def test_addresses_of_ipv6_too(octets: str):
     asked = query("site.test", AAAA)
     packet = response(asked, [record(ME, AAAA, bytes.fromhex(octets))])

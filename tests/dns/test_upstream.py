@@ -226,6 +226,60 @@ def test_without_descriptors_it_ends_without_an_answer_and_without_an_exception(
     assert asyncio.run(run()) == [b""], "not even asked"
 
 
+def test_what_is_held_is_sent_together_and_answered_like_any_other(stubs: Callable[..., StubUpstream]):
+    stub = stubs()
+
+    async def run() -> list[bytes | None]:
+        made = Upstreams((stub.address(),), asyncio.get_running_loop())
+        got: asyncio.Queue[bytes | None] = asyncio.Queue()
+        made.hold()
+        for number in range(40):
+            made.ask(query(f"n{number}.test", qid=0, edns=opt()), lambda reply, _: got.put_nowait(reply))
+        await asyncio.sleep(0.05)
+        assert not stub.calls
+        made.release()
+        made.release()
+        replies = [await got.get() for _ in range(40)]
+        assert made.pending == 0
+        return replies
+
+    got = asyncio.run(asyncio.wait_for(run(), 10))
+    assert {_address(reply) for reply in got} == {TRUE}
+    assert len({call.port for call in stub.calls}) > 35, "each from a port of its own"
+
+
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("well", [0, 1])
+def test_a_packet_that_this_machine_does_not_let_out_leads_to_the_next_upstream_at_once(
+    held: bool, well: int, monkeypatch: pytest.MonkeyPatch, stubs: Callable[..., StubUpstream]
+):
+    """As a firewall does with EPERM; where no packet gets out nobody was asked, and no failure is to be remembered."""
+    stub = stubs()
+
+    class Walled(socket.socket):
+        def send(self, *data: object) -> int:
+            if self.getpeername()[1] != stub.port or not well:
+                raise OSError(errno.EPERM, "Operation not permitted")
+            return super().send(*data)  # type: ignore[arg-type]
+
+    async def run() -> bytes | None:
+        loop = asyncio.get_running_loop()
+        made = Upstreams((Upstream(Scheme.UDP, "127.0.0.1", 9), stub.address()), loop)
+        done: asyncio.Future[bytes | None] = loop.create_future()
+        if held:
+            made.hold()
+        made.ask(ASKED, lambda reply, _: done.set_result(reply))
+        if held:
+            made.release()
+        reply = await asyncio.wait_for(done, 0.5)
+        assert made.pending == 0
+        return reply
+
+    monkeypatch.setattr(socket, "SocketType", Walled)
+    reply = asyncio.run(run())
+    assert _address(reply) == TRUE if well else reply == b""
+
+
 @pytest.mark.usefixtures("_tenth")
 def test_more_than_the_most_questions_are_refused_at_once(
     monkeypatch: pytest.MonkeyPatch, stubs: Callable[..., StubUpstream]

@@ -1,4 +1,4 @@
-"""A scripted upstream resolver: real UDP and TCP sockets on one port of 127.0.0.1, a thread, a function per query.
+"""A scripted upstream resolver: real UDP and TCP sockets on one port of loopback, a thread, a function per query.
 
 The function gets a `Call` and sends what it likes, when it likes: true answers, forged ones, none. Used as a context
 manager; leaving it closes everything.
@@ -54,6 +54,7 @@ class StubUpstream:
 
     handler: Handler = answer
     tcp: bool = True
+    host: str = "127.0.0.1"
     calls: list[Call] = field(default_factory=list)
     port: int = 0
     _timers: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
@@ -61,7 +62,7 @@ class StubUpstream:
 
     def address(self, scheme: Scheme = Scheme.UDP) -> Upstream:
         """How the settings would name it."""
-        return Upstream(scheme, "127.0.0.1", self.port)
+        return Upstream(scheme, self.host, self.port)
 
     def at(self, when: float, action: Callable[[], None]) -> None:
         """Does `action` at `when` on the monotonic clock; called by handlers only."""
@@ -118,10 +119,10 @@ class StubUpstream:
 
 
 @contextmanager
-def stub_upstream(handler: Handler = answer, *, tcp: bool = True) -> Iterator[StubUpstream]:
+def stub_upstream(handler: Handler = answer, *, tcp: bool = True, host: str = "127.0.0.1") -> Iterator[StubUpstream]:
     """A stub that answers by `handler` until the block is left."""
-    stub = StubUpstream(handler, tcp)
-    udp, listener = _bound()
+    stub = StubUpstream(handler, tcp, host)
+    udp, listener = _bound(host)
     stub.port = udp.getsockname()[1]
     if not tcp:
         listener.close()
@@ -143,12 +144,13 @@ def dead_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def _bound() -> tuple[socket.socket, socket.socket]:
+def _bound(host: str) -> tuple[socket.socket, socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for _ in range(50):
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp = socket.socket(family, socket.SOCK_DGRAM)
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        udp.bind(("127.0.0.1", 0))
+        tcp = socket.socket(family, socket.SOCK_STREAM)
+        udp.bind((host, 0))
         try:
             tcp.bind(udp.getsockname())
         except OSError:
@@ -157,7 +159,7 @@ def _bound() -> tuple[socket.socket, socket.socket]:
             continue
         tcp.listen(64)
         return udp, tcp
-    raise OSError("no port of 127.0.0.1 is free for both UDP and TCP")
+    raise OSError(f"no port of {host} is free for both UDP and TCP")
 
 
 def _send_to(sock: socket.socket, packet: bytes, address: tuple[str, int]) -> None:

@@ -63,6 +63,7 @@ PURE = {
     "blockerd.dns.cache",
     "blockerd.dns.engine",
     "blockerd.dns.gate",
+    "blockerd.dns.glance",
     "blockerd.dns.reply",
     "blockerd.dns.special",
     "blockerd.dns.safesearch",

@@ -75,6 +75,9 @@ class Served:
         return True
 
 
+_NEEDS_IPV6 = pytest.mark.needs_kernel("IPv6 on loopback", _has_ipv6())
+
+
 @pytest.fixture
 def client() -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -159,7 +162,7 @@ def test_a_client_that_has_gone_does_not_keep_the_others_from_their_answers(kind
 
 
 @pytest.mark.parametrize("kind", [SingleBatch, MultiBatch])
-@pytest.mark.needs_kernel("IPv6 on loopback", _has_ipv6())
+@_NEEDS_IPV6
 def test_ipv6_clients_are_named_and_answered(kind: type[Batch]):
     with Served(kind, socket.AF_INET6) as served, socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
         sock.bind(("::1", 0))
@@ -168,6 +171,27 @@ def test_ipv6_clients_are_named_and_answered(kind: type[Batch]):
         assert served.turn() == 1
         assert sock.recv(4096)[3] & 15 == 3
         assert served.clients == [("::1", sock.getsockname()[1])]
+
+
+@pytest.mark.parametrize("kind", [SingleBatch, MultiBatch])
+@pytest.mark.parametrize("family", [socket.AF_INET, pytest.param(socket.AF_INET6, marks=_NEEDS_IPV6)])
+def test_answers_given_later_reach_those_who_asked(kind: type[Batch], family: socket.AddressFamily):
+    """More than fit a batch, one of them to a client that has gone, and of any size that UDP gets."""
+    with Served(kind, family) as served, ExitStack() as stack:
+        asked: dict[bytes, tuple[socket.socket, bytes]] = {}
+        for number in range(BATCH + 9):
+            sock = stack.enter_context(socket.socket(family, socket.SOCK_DGRAM))
+            sock.settimeout(5)
+            sock.sendto(query("site.test"), served.sock.getsockname()[:2])
+            assert len(served.batch.receive()) == 1
+            asked[served.batch.sender(0)] = sock, bytes([number]) * (1 + number * 16)
+        next(iter(asked.values()))[0].close()
+        for sender, (_, answer) in asked.items():
+            served.batch.later(sender, answer)
+        served.batch.flush()
+        served.batch.flush()
+        for sock, answer in list(asked.values())[1:]:
+            assert sock.recv(4096) == answer
 
 
 @pytest.mark.parametrize("kind", [SingleBatch, MultiBatch])

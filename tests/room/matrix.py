@@ -110,6 +110,13 @@ def table(results: list[Found]) -> str:
         f"({one.at}) | {len(one.troubles) or 'none'} | {one.day} | {one.seconds:.0f} |"
         for one in results
     ]
+    known = {(one.suite, one.kind) for one in results}
+    rows += [
+        f"| {SUITES[suite]} | {homes.KINDS[kind]} | | | not run yet | | |"
+        for suite in SUITES
+        for kind in homes.KINDS
+        if (suite, kind) not in known
+    ]
     kills = sum(one.installing + one.uninstalling for one in results)
     left = sum(len(one.troubles) for one in results)
     return "\n".join([
@@ -128,8 +135,9 @@ def main(words: list[str]) -> int:
     parser.add_argument("--only", metavar="SUITE:KIND", action="append")
     parser.add_argument("--beside", type=int, default=1, metavar="N", help="rooms at a time")
     parser.add_argument("--at", choices=["steps", "moments"], default="steps", help="after each step, or between too")
+    parser.add_argument("--table", action="store_true", help="only write the table of what was found before")
     args = parser.parse_args(words)
-    pairs = [(suite, kind) for suite in SUITES for kind in homes.KINDS]
+    pairs = [] if args.table else [(suite, kind) for suite in SUITES for kind in homes.KINDS]
     pairs = [pair for pair in pairs if not args.only or ":".join(pair) in args.only]
     for suite in dict.fromkeys(suite for suite, _ in pairs):
         program(suite)

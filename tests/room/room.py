@@ -5,6 +5,7 @@ all writes, so that what a run has changed is exactly what lies in it. It has no
 Needs root, debootstrap and a kernel with overlayfs; POSSIBLE says whether. Called by the tests of this folder.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -12,7 +13,8 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +46,15 @@ def _possible() -> bool:
 POSSIBLE = _possible()
 
 
+@contextmanager
+def _alone(suite: str) -> Iterator[None]:
+    """One maker of a release's layers at a time, on the whole machine."""
+    STORE.mkdir(parents=True, exist_ok=True)
+    with (STORE / f"{suite}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def base(suite: str) -> list[Path]:
     """The base layers of a Debian release, topmost first, made where missing (a minute)."""
     least, more = STORE / suite, STORE / f"{suite}-more"
@@ -65,6 +76,11 @@ def base(suite: str) -> list[Path]:
 
 def program(suite: str) -> list[Path]:
     """The layers with blockerd's package installed; built once a set of locked versions, the code as it is now."""
+    with _alone(suite):
+        return _program(suite)
+
+
+def _program(suite: str) -> list[Path]:
     layers = base(suite)
     stamp = hashlib.sha256()
     for path in (*sorted((ROOT / "locks").glob("*.txt")), ROOT / "pyproject.toml", *sorted(PACKAGING.rglob("*"))):
@@ -74,7 +90,9 @@ def program(suite: str) -> list[Path]:
         shutil.rmtree(made, ignore_errors=True)
         debs = made / "upper/var/lib/debs"
         debs.mkdir(parents=True)
-        shutil.copy(_package(suite, layers), debs)
+        made_there = _package(suite, layers)
+        shutil.copy(made_there, debs)
+        shutil.rmtree(made_there.parents[2])
         done = prepared(layers, made, "bash", "-c", "dpkg -i /var/lib/debs/*.deb")
         assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
         (made / ".made").touch()
@@ -106,7 +124,7 @@ def _current(suite: str, layers: Sequence[Path], made: Path) -> Path:
 
 def _package(suite: str, layers: Sequence[Path]) -> Path:
     """Builds the package in a layer that is thrown away, with this machine's own way to the package registries."""
-    work = STORE / f"{suite}-build"
+    work = STORE / f"{suite}-build-{os.getpid()}"
     shutil.rmtree(work, ignore_errors=True)
     _copy_sources(work / "upper/src")
     for name in ("etc/resolv.conf", "etc/pip.conf", "etc/ssl/certs/ca-certificates.crt"):

@@ -1,6 +1,5 @@
 """What a self-probe judges, what becomes of it on record, and who records it."""
 
-import json
 from pathlib import Path
 from typing import Any
 

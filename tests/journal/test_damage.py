@@ -1,0 +1,150 @@
+"""A byte that turned over on the disk is found at the next start, or it did no harm; never a crash (T54)."""
+
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import apsw
+import pytest
+
+from blockerd.control_journal import UNFIT, Keeper
+from blockerd.journal.append import Journal
+from blockerd.journal.check import check
+from blockerd.journal.continuity import DAMAGED
+from blockerd.journal.schema import JournalError
+from blockerd.settings import Settings, State
+from tests.journal.spooling import SECOND, START, Spool, counts, everything
+
+NOW = START + 3600 * SECOND
+TABLES = ("attempts", "events", "openings", "commitments", "nodes", "tree", "heads")
+
+
+def made(folder: Path, rows: int) -> Path:
+    """A journal without companions."""
+    spool = Spool(folder / "spool")
+    journal = Journal(folder / "journal.sqlite", lambda: NOW)
+    for n in range(rows):
+        spool.at += 1000
+        spool.ask(f"site-{n}.test")
+        spool.tell(kind="notice", what=f"notice {n}")
+    journal.drain(spool.folder)
+    journal.close()
+    return journal.path
+
+
+def content(path: Path) -> dict[str, list[Any]]:
+    with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as db:
+        return {table: list(db.execute(f"SELECT * FROM {table} ORDER BY 1, 2")) for table in TABLES}
+
+
+def found(path: Path) -> bool:
+    """Whether a start finds that something is wrong: the file is set aside, or a check names a place."""
+    Journal(path, lambda: NOW).close()
+    if list(path.parent.glob("*-damaged-*")):
+        return True
+    with closing(apsw.Connection(str(path))) as db:
+        return bool(check(db).broken)
+
+
+def flipped(source: Path, folder: Path, chance: Random) -> tuple[Path, str]:
+    """A copy with one bit turned over."""
+    folder.mkdir()
+    path = folder / "journal.sqlite"
+    data = bytearray(source.read_bytes())
+    place = chance.randrange(len(data))
+    data[place] ^= 1 << chance.randrange(8)
+    path.write_bytes(data)
+    return path, f"byte {place}"
+
+
+def flips(tmp_path: Path, runs: int) -> int:
+    """How many of `runs` flips were found; the others changed nothing that anybody reads."""
+    source = made(tmp_path, 300)
+    before, chance, count = content(source), Random(54), 0
+    for run in range(runs):
+        path, where = flipped(source, tmp_path / f"run-{run}", chance)
+        if found(path):
+            count += 1
+        else:
+            after = content(path)
+            assert {table: after[table][: len(before[table])] for table in before} == before, where
+        shutil.rmtree(path.parent)
+    return count
+
+
+@pytest.mark.once
+def test_a_flipped_bit_is_found_or_harmless(tmp_path: Path):
+    assert flips(tmp_path, 30) > 5
+
+
+@pytest.mark.soak
+def test_two_thousand_flipped_bits_are_found_or_harmless(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+):
+    record_property("found of 2,000", flips(tmp_path, 2000))
+
+
+def keeper(tmp_path: Path) -> Keeper:
+    return Keeper(Settings(state=State(tmp_path)), tmp_path / "spool")
+
+
+def test_control_says_once_which_entry_does_not_fit(tmp_path: Path):
+    path = made(tmp_path, 30)
+    made_of = keeper(tmp_path)
+    assert made_of.check() == []
+    with closing(apsw.Connection(str(path))) as db:
+        db.execute(
+            "UPDATE events SET payload = replace(payload, 'notice 7', 'notice 8') WHERE payload LIKE '%notice 7\"%'"
+        )
+    (told,) = made_of.check()
+    assert (told["kind"], told["what"]) == ("repair", UNFIT)
+    assert told["detail"].startswith("leaf 7: what it says is not")
+    spool = Spool(tmp_path / "spool", "control")
+    spool.tell(**told)
+    made_of.drain()
+    assert made_of.check() == [], "it was told"
+    made_of.close()
+
+
+def test_a_check_can_be_ended_and_needs_no_journal(tmp_path: Path):
+    assert keeper(tmp_path).check() == []
+    keeper(tmp_path).end_check()
+
+
+@pytest.mark.soak
+def test_a_quarter_of_an_active_home_is_checked_in_five_seconds(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+):
+    """100,000 entries; the check runs beside the drains, so that nothing waits for it."""
+    made(tmp_path, 50_000)
+    began = time.monotonic()
+    assert keeper(tmp_path).check() == []
+    record_property("seconds", round(time.monotonic() - began, 2))
+    assert time.monotonic() - began < 5.0
+
+
+def test_a_damaged_journal_is_bound_to_what_was_there_and_nothing_is_lost_that_waits(tmp_path: Path):
+    path = made(tmp_path, 50)
+    data = bytearray(path.read_bytes())
+    data[4096 * 2 : 4096 * 4] = bytes(2 * 4096)
+    path.write_bytes(data)
+    spool = Spool(tmp_path / "spool", start=START + 5000 * SECOND)
+    spool.ask("later.test")
+    journal = Journal(path, lambda: NOW)
+    journal.drain(spool.folder)
+    repairs = journal.query("SELECT payload ->> '$.what' FROM events WHERE kind = 'repair'")
+    journal.close()
+    assert (DAMAGED,) in repairs
+    assert counts(everything(path, spool.folder))["later.test"] == 1
+    with pytest.raises(JournalError):
+        _restored(next(tmp_path.glob("*-damaged-*.sqlite")))
+
+
+def _restored(source: Path) -> None:
+    from blockerd.journal.backup import restore
+
+    restore(source.with_name("other.sqlite"), source, NOW)
