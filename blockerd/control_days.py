@@ -26,10 +26,9 @@ from blockerd.report.protected import Plan, ending_in, inside, kept
 from blockerd.report.requests import Reading, read
 from blockerd.report.week import Day as DayTold
 from blockerd.report.week import Marks, Signs
-from blockerd.screentime import budgets, store
-from blockerd.screentime.heartbeat import Beat, union
-from blockerd.screentime.sums import clip
-from blockerd.screentime.usage import usage
+from blockerd.screentime import store
+from blockerd.screentime.facts import day_minutes
+from blockerd.screentime.usage import Usage, usage
 from blockerd.settings import Role, Settings
 
 DAY_US, MINUTE_US = 86_400_000_000, 60_000_000
@@ -42,7 +41,6 @@ SIGNS_BACK = 10
 """Days before whose signs of life are read: what was on as the first day began has left some."""
 MOST = 400
 """Days that are told at once at the most."""
-LATE = parse_window("23:00-05:00")
 
 _SIGNS = ("start", "stop", "mark", "again", "beat", "unclean")
 NO_PLAN = Plan()
@@ -57,13 +55,13 @@ class Known:
     readings: Sequence[Reading]
     episodes: Sequence[Episode]
     entries: Sequence[Entry]
-    active: Sequence[Beat[str]] | None
+    use: Usage
 
 
 def plan_of(settings: Settings) -> Plan:
-    """What the settings say of protected times and yardsticks."""
+    """What the settings say of protected times, yardsticks and late hours."""
     schedules = [(one.category, one.days, one.windows) for one in settings.schedule]
-    return Plan(schedules, settings.report.yardsticks)
+    return Plan(schedules, settings.report.yardsticks, [parse_window(one) for one in settings.agent.late])
 
 
 def owed(told_last: date | None, first: int | None, now: int, zone: tzinfo) -> list[date]:
@@ -148,13 +146,12 @@ def _known(view: View, days: Sequence[Day], boots: Sequence[Boot] | None, now: i
     start, end = days[0].start, days[-1].end
     signs = view.entries(start - SIGNS_BACK * DAY_US, end + 2 * DAY_US, _SIGNS)
     readings = read(list(view.attempts(start - LOOK_BACK * DAY_US, end)))
-    records = list(store.records(view.query, start - DAY_US, end))
     return Known(
         parts=stretches(start, end, signs_of(_event(one) for one in signs), boots, now),
         readings=readings,
         episodes=episodes(readings, zone),
         entries=view.entries(start, end),
-        active=usage(records).active if records else None,
+        use=usage(store.records(view.query, start - DAY_US, end)),
     )
 
 
@@ -165,7 +162,7 @@ def _event(entry: Entry) -> dict[str, Any]:
 def _facts(day: Day, known: Known, earlier: Sequence[int], plan: Plan, zone: tzinfo) -> DayFacts:
     times = ending_in(day, plan.schedules, zone)
     entries = [entry for entry in known.entries if day.start <= entry.at < day.end]
-    active = None if known.active is None else clip(known.active, day.start, day.end)
+    screen, late = day_minutes(known.use, day.start, day.end, plan.late, zone) or (None, None)
     return DayFacts(
         date=day.date,
         coverage=minutes(within(known.parts, day.start, day.end)),
@@ -173,8 +170,8 @@ def _facts(day: Day, known: Known, earlier: Sequence[int], plan: Plan, zone: tzi
         episodes=[one for one in known.episodes if day.start <= one.start < day.end],
         changes=[_change(entry) for entry in entries if isinstance(entry, ChangeEntry)],
         marks=replace(_marks(day, entries), protected=len(times), kept=kept(times, known.readings)),
-        screen=None if active is None else sum(beat.length for beat in union(active)) // MINUTE_US,
-        late=None if active is None else budgets.late(active, [LATE], zone) // MINUTE_US,
+        screen=screen,
+        late=late,
         signs=_signs(entries, inside(times, known.readings)) if plan.yardsticks else None,
         earlier=earlier,
     )

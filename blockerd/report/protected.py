@@ -18,10 +18,11 @@ _MINUTES = 60
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the user set for themselves: schedules, and whether the yardsticks are asked for."""
+    """What the user set for themselves: schedules, whether the yardsticks are asked for, and their late hours."""
 
     schedules: Sequence[Weekly] = ()
     yardsticks: bool = False
+    late: Sequence[Window] = (Window(23 * 60, 5 * 60),)
 
 
 @dataclass(frozen=True, slots=True)

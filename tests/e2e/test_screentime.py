@@ -22,16 +22,12 @@ pytest.importorskip("xcffib", reason="xcffib is missing: install blockerd[agent]
 
 from blockerd import clock
 from blockerd.journal.read import View
-from blockerd.policy.schedule import parse_window
-from blockerd.report.daily import DayFacts, payload, told
-from blockerd.report.period import Period, before, week_of
+from blockerd.report.period import week_of
 from blockerd.screentime import store
-from blockerd.screentime.facts import day_minutes
 from blockerd.screentime.heartbeat import SECOND
 from blockerd.screentime.intake import event_of
 from blockerd.screentime.notice import TEXT, TEXTS, Sort
 from blockerd.screentime.track import Record, Stream
-from blockerd.screentime.usage import usage
 from blockerd.settings import Role
 from tests.e2e.install import Install, kill, wait_until
 from tests.e2e.stub import Stub
@@ -41,7 +37,6 @@ from tests.fakes.hour import Hour, Script, steps
 
 pytestmark = [*NEEDS, pytest.mark.needs_tool("dbus-daemon", "dbus")]
 
-BERLIN = ZoneInfo("Europe/Berlin")
 NOTIFICATIONS = "/org/freedesktop/Notifications"
 
 
@@ -113,18 +108,20 @@ def test_what_was_in_front_is_what_time_shows_though_both_sides_were_killed(
     assert daemon.poll() is None
 
 
-def test_sixty_scripted_minutes_reach_time_and_the_weekly_facts(
+def test_sixty_scripted_minutes_reach_time_and_the_weekly_note(
     install: Install, session: tuple[Desktop, Service], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    """From a desktop by agent, socket, spool and journal to `blockerd time` and to what a weekly note is told.
+    """From a desktop by agent, socket, spool and journal to `blockerd time` and to the weekly note.
 
     Clock and idle counter are scripted. Every quarter of an hour records are handed over; `control` is killed just
     after it has taken some, and the agent at any time.
     """
     monkeypatch.setattr("blockerd.screentime.agent.STORED_WITHIN", 0.7)
+    now = clock.now_us()
+    zone = _where_it_is_noon(now)
+    install.configure(f'[time]\nzone = "{zone}"\n')
     install.run()
-    period = before(week_of(clock.now_us(), BERLIN), BERLIN)
-    noon = period.days[2].start + 12 * 3600 * SECOND  # a Wednesday: steps of the clock stay inside the week
+    period, noon = week_of(now, zone), now - 3600 * SECOND
     turns = iter(range(10_000))
 
     def trouble(hour: Hour, _second: int) -> None:
@@ -148,7 +145,11 @@ def test_sixty_scripted_minutes_reach_time_and_the_weekly_facts(
     with View(install.var / "journal.sqlite", install.var / "spool") as record:
         rows = record.query("SELECT count(*), count(DISTINCT seq), max(seq) FROM screen")
     assert rows == [(hour.buffer.last,) * 3]
-    assert _weekly(install, period) == pytest.approx(sum(hour.truth.values()) / 60, abs=1)
+    minutes = sum(hour.truth.values()) // 60
+    notes = {role: install.call("report", "preview", "--role", role, "--week", period.label).stdout for role in Role}
+    tenths = {(told * 10 + 30) // 60 / 10 for told in (minutes - 1, minutes, minutes + 1)}
+    assert any(f"{hours} active hours" in notes[Role.SELF] for hours in tenths), (tenths, notes[Role.SELF])
+    assert [role for role in Role if "Time at the screen" in notes[role]] == [Role.THERAPIST, Role.SELF]
     hour.close()
 
 
@@ -170,19 +171,9 @@ def _handed_over(hour: Hour, install: Install) -> bool:
     return hour.buffer.acked == hour.buffer.last
 
 
-def _weekly(install: Install, period: Period) -> float:
-    """Minutes at the machine that the daily summaries of a week hold: for the person themselves, never for others."""
-    found = 0
-    with View(install.var / "journal.sqlite", install.var / "spool") as record:
-        use = usage(store.records(record.query, period.start, period.end))
-    for day in period.days:
-        minutes = day_minutes(use, day.start, day.end, [parse_window("23:00-05:00")], BERLIN)
-        facts = DayFacts(day.date, {}, screen=minutes and minutes[0], late=minutes and minutes[1])
-        own, spouse = (payload(facts, role, BERLIN) for role in (Role.SELF, Role.SPOUSE))
-        assert (told(own).screen is None) is (minutes is None)
-        assert not {"screen", "late"} & set(spouse)
-        found += told(own).screen or 0
-    return found
+def _where_it_is_noon(now: int) -> ZoneInfo:
+    """A zone in which it is between 12 and 13 at `now`, so that an hour before and after it are of one day."""
+    return ZoneInfo(f"Etc/GMT{clock.utc(now / SECOND).hour - 12:+d}")
 
 
 class _Played:
@@ -251,7 +242,7 @@ def test_no_notice_over_a_window_that_fills_the_screen(install: Install, session
 def test_a_budget_is_told_before_its_end(install: Install, session: tuple[Desktop, Service]):
     screen, service = session
     now = clock.now_us()
-    zone = f'[time]\nzone = "Etc/GMT{clock.utc(now / SECOND).hour - 12:+d}"\n'  # it is about noon there
+    zone = f'[time]\nzone = "{_where_it_is_noon(now)}"\n'
     install.configure(zone)
     install.run()
     screen.window("editor")

@@ -22,13 +22,14 @@ from blockerd.screentime.budgets import (
     standings,
 )
 from blockerd.screentime.export import export
+from blockerd.screentime.facts import day_minutes
 from blockerd.screentime.heartbeat import SECOND, Beat
 from blockerd.screentime.intake import Refused
 from blockerd.screentime.notice import FRESH, QUIET, TEXT, Notice, Notices, Sort, detail, notice_in
 from blockerd.screentime.sites import LINGER, Estimate, Method, estimates
 from blockerd.screentime.titles import Rules, kept
 from blockerd.screentime.track import Record, Stream, Window
-from blockerd.screentime.usage import Known
+from blockerd.screentime.usage import Known, Usage
 from blockerd.settings import Budget, Per
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -116,6 +117,14 @@ def test_late_hours_are_the_users_own_and_go_over_midnight():
     assert late(active, [parse_window("23:00-05:00")], BERLIN) == 3 * HOUR // 2
     assert late(active, [], BERLIN) == 0
     assert late(active, [parse_window("22:50-22:53"), parse_window("00:29-00:40")], BERLIN) == 4 * MINUTE
+
+
+def test_a_day_without_a_record_is_unknown_in_its_summary_and_one_that_was_away_is_none():
+    window = [parse_window("13:00-14:00")]
+    use = Usage([_span(0, 90, "a")], [_nothing(90, 100)])
+    assert day_minutes(use, _at(-60), _at(600), window, BERLIN) == (90, 30)
+    assert day_minutes(use, _at(90), _at(600), window, BERLIN) == (0, 0)
+    assert day_minutes(use, _at(100), _at(600), window, BERLIN) is None
 
 
 def test_a_short_pause_does_not_end_a_session_and_short_ones_are_not_named():
