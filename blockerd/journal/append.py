@@ -112,8 +112,9 @@ class Journal:
                     total = total.plus(part)
             if not 0 <= began - self._settled_at < _SETTLE_US:
                 self._settle(db, began, stop)
-        except apsw.Error as error:
-            given = given_up(self.path, total, error)
+        except (apsw.Error, UnicodeDecodeError) as error:
+            known = error if isinstance(error, apsw.Error) else apsw.CorruptError("a text in it is none")
+            given = given_up(self.path, total, known)
             if given.state == DrainState.DAMAGED:
                 self.close()  # a file that gave an I/O error is checked before it is written again
             return given

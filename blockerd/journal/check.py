@@ -46,22 +46,29 @@ class Checked:
 
 
 def check(db: apsw.Connection) -> Checked:
-    """Makes every hash again. Reads one moment of the journal.
+    """Makes every hash again. Reads one moment of the journal. What cannot be read as a text is broken too.
 
     Raises:
         apsw.Error: it cannot be read.
     """
-    with Log(db).moment() as log:
-        try:
-            state = log.state()
-        except (ValueError, StopIteration):
-            return Checked(0, b"", 0, (Broken(0, 0, "size and peaks of the tree do not fit each other"),))
-        found = heapq.merge(
-            _leaves(log, state.minimum, state.size),
-            _nodes(log, state.size),
-            sorted(_whole(db, log, state.size, state.rows)),
-        )
-        broken = tuple(one for one, _ in zip(found, range(MOST), strict=False))
+    try:
+        with Log(db).moment() as log:
+            return _checked(db, log)
+    except (UnicodeDecodeError, apsw.CorruptError) as error:
+        return Checked(0, b"", 0, (Broken(0, 0, f"the file is damaged: {error.__class__.__name__}"),))
+
+
+def _checked(db: apsw.Connection, log: Log) -> Checked:
+    try:
+        state = log.state()
+    except (ValueError, StopIteration):
+        return Checked(0, b"", 0, (Broken(0, 0, "size and peaks of the tree do not fit each other"),))
+    found = heapq.merge(
+        _leaves(log, state.minimum, state.size),
+        _nodes(log, state.size),
+        sorted(_whole(db, log, state.size, state.rows)),
+    )
+    broken = tuple(one for one, _ in zip(found, range(MOST), strict=False))
     return Checked(state.size, state.root, state.rows, tuple(sorted(broken)))
 
 

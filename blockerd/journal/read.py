@@ -186,6 +186,8 @@ class View:
             return list(self._db.execute(sql, values))
         except apsw.Error as error:
             raise unreadable(self._path, error) from None
+        except UnicodeDecodeError:
+            raise unreadable(self._path, apsw.CorruptError("a text in it is none")) from None
 
     def _onward(self, start: int, end: int) -> Iterator[Row]:
         at, key = start, -1

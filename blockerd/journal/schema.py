@@ -210,6 +210,7 @@ def _set_up(db: apsw.Connection) -> None:
     """Checks the file, sets what durability rests on and that deleted is gone, and reads each setting back."""
     if db.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)]:
         raise apsw.CorruptError("quick_check")
+    _assert_readable(db)
     if db.pragma("journal_mode", "wal") != "wal":
         raise JournalError(f"{db.db_filename('main')}: no WAL on this file system: put state.dir on a local disk")
     db.execute(f"PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -{_CACHE_KIB}")
@@ -217,6 +218,15 @@ def _set_up(db: apsw.Connection) -> None:
     db.pragma("secure_delete", 1)
     if tuple(map(db.pragma, ("synchronous", "foreign_keys", "secure_delete"))) != (2, 1, 1):
         raise JournalError("SQLite was built without synchronous, foreign_keys or secure_delete: use apsw from PyPI")
+
+
+def _assert_readable(db: apsw.Connection) -> None:
+    """Without the origins no attempt can be read or stored; SQLite itself lets any bytes pass for text."""
+    try:
+        if db.table_exists("main", "origins"):
+            db.execute("SELECT * FROM origins").fetchall()
+    except UnicodeDecodeError:
+        raise apsw.CorruptError("a text in it is none") from None
 
 
 def _move_aside(path: Path, now_us: int) -> Path:

@@ -15,6 +15,7 @@ from blockerd.control_journal import UNFIT, Keeper
 from blockerd.journal.append import Journal
 from blockerd.journal.check import check
 from blockerd.journal.continuity import DAMAGED
+from blockerd.journal.outcome import DrainState
 from blockerd.journal.schema import JournalError
 from blockerd.settings import Settings, State
 from tests.journal.spooling import SECOND, START, Spool, counts, everything
@@ -108,6 +109,24 @@ def test_control_says_once_which_entry_does_not_fit(tmp_path: Path):
     made_of.drain()
     assert made_of.check() == [], "it was told"
     made_of.close()
+
+
+@pytest.mark.parametrize("table", ["events SET payload", "origins SET category"])
+def test_a_text_that_is_none_any_more_crashes_nobody(tmp_path: Path, table: str):
+    path = made(tmp_path, 30)
+    with closing(apsw.Connection(str(path))) as db:
+        db.execute(f"UPDATE {table} = CAST(x'7bf4287d' AS TEXT) WHERE id = 1")
+    (told,) = keeper(tmp_path).check()
+    assert told["what"] == UNFIT
+    spool = Spool(tmp_path / "spool", start=START + 9000 * SECOND)
+    spool.ask("later.test")
+    journal = Journal(path, lambda: NOW)
+    assert journal.drain(spool.folder).state in (DrainState.OK, DrainState.DAMAGED)
+    journal.close()
+    try:
+        everything(path, spool.folder)
+    except JournalError as error:
+        assert "start blockerd" in str(error)  # noqa: PT017  (either is right)
 
 
 def test_a_check_can_be_ended_and_needs_no_journal(tmp_path: Path):
