@@ -11,6 +11,7 @@ from typing import Any
 
 import blockerd.journal.outbox as mailbox
 from blockerd.binding.change import Direction
+from blockerd.control_around import around
 from blockerd.journal.entry import Change as ChangeEntry
 from blockerd.journal.entry import Daily, Entry, Lost, Pause, decode, kind_of
 from blockerd.journal.grow import add_entries
@@ -18,6 +19,7 @@ from blockerd.journal.log import Gone, Log
 from blockerd.journal.read import View
 from blockerd.model import Change
 from blockerd.policy.schedule import parse_window
+from blockerd.report import tunnels
 from blockerd.report.coverage import Boot, Stretch, minutes, signs_of, stretches, within
 from blockerd.report.daily import DayFacts, payloads, told
 from blockerd.report.episodes import Episode, episodes
@@ -55,6 +57,7 @@ class Known:
     readings: Sequence[Reading]
     episodes: Sequence[Episode]
     entries: Sequence[Entry]
+    ways: Sequence[Entry]
     use: Usage
 
 
@@ -145,12 +148,16 @@ def _facts_told(log: Log, role: Role, first: str = "") -> Iterator[tuple[date, M
 def _known(view: View, days: Sequence[Day], boots: Sequence[Boot] | None, now: int, zone: tzinfo) -> Known:
     start, end = days[0].start, days[-1].end
     signs = view.entries(start - SIGNS_BACK * DAY_US, end + 2 * DAY_US, _SIGNS)
-    readings = read(list(view.attempts(start - LOOK_BACK * DAY_US, end)))
+    since = start - LOOK_BACK * DAY_US
+    attempts = list(view.attempts(since, end))
+    beside = around(view, attempts, since, end)
+    readings = read(attempts, beside.finer)
     return Known(
         parts=stretches(start, end, signs_of(_event(one) for one in signs), boots, now),
         readings=readings,
-        episodes=episodes(readings, zone),
+        episodes=episodes(readings, zone, sightings=beside.sightings),
         entries=view.entries(start, end),
+        ways=view.entries(start - SIGNS_BACK * DAY_US, end, tunnels.KINDS),
         use=usage(store.records(view.query, start - DAY_US, end)),
     )
 
@@ -169,7 +176,7 @@ def _facts(day: Day, known: Known, earlier: Sequence[int], plan: Plan, zone: tzi
         readings=[one for one in known.readings if day.start <= one.attempt.time < day.end],
         episodes=[one for one in known.episodes if day.start <= one.start < day.end],
         changes=[_change(entry) for entry in entries if isinstance(entry, ChangeEntry)],
-        marks=replace(_marks(day, entries), protected=len(times), kept=kept(times, known.readings)),
+        marks=replace(_marks(day, entries, known.ways), protected=len(times), kept=kept(times, known.readings)),
         screen=screen,
         late=late,
         signs=_signs(entries, inside(times, known.readings)) if plan.yardsticks else None,
@@ -187,13 +194,20 @@ def _change(entry: ChangeEntry) -> Change:
     return Change(entry.at, entry.what, entry.old, entry.new, entry.direction, entry.by)
 
 
-def _marks(day: Day, entries: Sequence[Entry]) -> Marks:
+def _up(ways: Sequence[Entry], day: Day, what: str) -> int:
+    """Minutes of the day in which a VPN was up, or programs asked another resolver."""
+    return tunnels.time_up((one for one in ways if one.at < day.end), day.start, day.end, what=what) // MINUTE_US
+
+
+def _marks(day: Day, entries: Sequence[Entry], ways: Sequence[Entry]) -> Marks:
     kinds = [kind_of(entry) for entry in entries]
     pauses = [entry for entry in entries if isinstance(entry, Pause)]
     return Marks(
         pauses=len(pauses),
         paused=sum(max(0, min(one.until, day.end) - one.at) for one in pauses) // MINUTE_US,
         bypass=kinds.count("bypass-sign"),
+        vpn=_up(ways, day, "vpn"),
+        elsewhere=_up(ways, day, "elsewhere"),
         clock=kinds.count("clock-step"),
         unclean=sum(kind_of(one) == "unclean" and getattr(one, "process", "") == "control" for one in entries),
         rejected=kinds.count("list-rejected"),

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import blockerd.journal.outbox as mailbox
 from blockerd import __version__, clock
 from blockerd.control_days import days_told
-from blockerd.journal import checkpoint
+from blockerd.journal import checkpoint, rotation
 from blockerd.journal.heads import record_head
 from blockerd.journal.log import Gone, Log
 from blockerd.journal.outbox import Row, Sealed
@@ -182,6 +182,7 @@ class Maker:
             key=place.key.public.text if pairing_mail else "",
             new_log=place.new_log,
             follows=place.follows,
+            rotations=rotation.rotations(log),
         )
 
     def _days(self, log: Log, row: Row, size: int) -> tuple[Days | None, tuple[Opening, ...], tuple[Without, ...]]:
@@ -275,28 +276,23 @@ def lists_age(settings: Settings) -> int | None:
     return int(max(known)) if known else None
 
 
-def key_of(folder: Path, log: str) -> checkpoint.SigningKey:
+def key_of(folder: Path, log: Log) -> checkpoint.SigningKey:
     """The key that signs heads of `log`; made where there is none yet.
 
     Raises:
         checkpoint.CheckpointError, OSError: it cannot be used or made.
     """
-    path = key_file(folder, log)
     try:
-        return checkpoint.load(path)
+        return rotation.current(log.db, folder)
     except FileNotFoundError:
-        return checkpoint.create(path, checkpoint.origin_of(log), os.urandom(32))
-
-
-def key_file(folder: Path, log: str) -> Path:
-    """Where the key of `log` is kept."""
-    return folder / f"signing-{log[:16]}.key"
+        name = log.state().log
+        return checkpoint.create(rotation.key_file(folder, name), checkpoint.origin_of(name), os.urandom(32))
 
 
 def _place(log: Log, last: Row | None, folder: Path) -> Place:
     state = log.state()
     head = Head(checkpoint.origin_of(state.log), state.size, state.root)
-    key = key_of(folder, state.log)
+    key = key_of(folder, log)
     if last is None or last.number is None or last.size is None or last.root is None or last.digest is None:
         return Place(head, key, 1, None, None, new_log=False)
     old = Head(last.origin or "", last.size, last.root)

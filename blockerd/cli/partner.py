@@ -13,8 +13,7 @@ import blockerd.journal.outbox as mailbox
 from blockerd import clock
 from blockerd.cli.ask import ask
 from blockerd.cli.output import Stop, columns, dump, say, settings_of
-from blockerd.control_mails import key_file
-from blockerd.journal import checkpoint
+from blockerd.journal import checkpoint, rotation
 from blockerd.journal.log import open_log
 from blockerd.journal.schema import JournalError
 from blockerd.process import running_pid
@@ -141,7 +140,7 @@ def fingerprint(settings: Settings) -> str:
     folder = settings.state.dir
     try:
         with open_log(folder / "journal.sqlite") as log:
-            return checkpoint.load(key_file(folder, log.state().log)).public.fingerprint if log else ""
+            return checkpoint.load(rotation.key_file(folder, log.state().log)).public.fingerprint if log else ""
     except (JournalError, FileNotFoundError):
         return ""
     except (checkpoint.CheckpointError, OSError) as error:

@@ -257,6 +257,8 @@ def settings(facts: WeekFacts, c: Catalogue) -> tuple[Block, ...]:
     marks = facts.marks
     lines = [c.many("settings.weaker", marks.weaker)] if marks.weaker else []
     lines += [c.many("settings.pauses", marks.pauses, duration=c.duration(marks.paused))] if marks.pauses else []
+    lines += [c.text(f"settings.{name}", duration=c.duration(getattr(marks, name)))
+              for name in ("elsewhere", "vpn") if getattr(marks, name)]  # fmt: skip
     lines += [c.many(f"settings.{name}", getattr(marks, name)) for name in _MARKS if getattr(marks, name)]
     if not (marks.weaker or marks.pauses or marks.unlocks):
         lines.insert(0, c.text("settings.none"))

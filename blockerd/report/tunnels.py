@@ -1,6 +1,6 @@
-"""How long a VPN was up: what its coming and going in the record says, never more than was seen. Pure.
+"""How long a VPN was up, or another way open: what coming and going in the record says, never more than was seen. Pure.
 
-Seen by the process that keeps the record: where it did not run, no VPN is counted, for coverage says already that
+Seen by the process that keeps the record: where it did not run, nothing is counted, for coverage says already that
 nothing is known of that time. Takes entries of the log; called by whoever prepares the summary of a day.
 """
 
@@ -12,10 +12,12 @@ KINDS = ("resolver-path", "start", "stop", "unclean")
 """The kinds of entries that are looked at."""
 
 
-def time_up(entries: Iterable[Entry], start: int, end: int, now: int | None = None) -> int:
-    """Microseconds between `start` and `end` (Unix µs) in which a VPN was up; `now` where `end` is still to come.
+def time_up(entries: Iterable[Entry], start: int, end: int, now: int | None = None, what: str = "vpn") -> int:
+    """Microseconds between `start` and `end` (Unix µs) in which the way `what` was there.
 
-    `entries` may begin before `start`: a VPN that came then is counted from `start` on.
+    `now` where `end` is still to come.
+
+    `entries` may begin before `start`: what came then is counted from `start` on.
     """
     last = end if now is None else min(end, now)
     total, alive = 0, start
@@ -23,7 +25,7 @@ def time_up(entries: Iterable[Entry], start: int, end: int, now: int | None = No
 
     for entry in sorted(entries, key=lambda one: one.at):
         match entry:
-            case ResolverPath(what="vpn"):
+            case ResolverPath() if entry.what == what:
                 since = alive if since is None and entry.old else since
                 total += _within(since, entry.at, start, last)
                 since = entry.at if entry.new else None

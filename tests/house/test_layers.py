@@ -102,8 +102,9 @@ PURE = {
         for name in ("networkmanager", "nftables", "notice", "picture", "plan", "portal", "rescue")
     ),
     *(f"blockerd.system.{name}" for name in ("resolvconf", "resolved", "steps", "units", "watched", "wish")),
+    *(f"blockerd.system.windows{part}" for part in ("", "_belt", "_picture", "_policies")),
+    "blockerd.system.trust",
     *(f"blockerd.system.{name}" for name in ("macos", "macos_belt", "macos_browsers", "macos_picture", "registry")),
-    *(f"blockerd.system.{name}" for name in ("trust", "windows", "windows_belt", "windows_picture", "windows_policies")),
     "blockerd.web.views",
 }
 IMPURE = {

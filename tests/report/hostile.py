@@ -42,7 +42,7 @@ def _day(at: date, text: str) -> Day:
         cover=Cover(300, 100, 1000, 20, 10, 10),
         requests=(("adult", 1), (text, 3)),
         episodes=2,
-        marks=Marks(*[1] * 12),
+        marks=Marks(*[1] * 14),
         background=1,
         bands=(1, 0, 0, 3),
         hours=(1,) * 24,
