@@ -56,6 +56,7 @@ def turn(way: Way, fallback: str, wish: Wish, root: Path = Path("/")) -> None:
     if way is Way.RESOLVED:
         path = root / str(RUNTIME).lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.chmod(0o755)  # systemd-resolved has a user of its own, and our umask is 0077
         path.write_bytes(drop_in(wish, stub=True, servers=fallback))
         path.chmod(0o644)
         run(("systemctl", "restart", "systemd-resolved.service"))

@@ -25,6 +25,9 @@ PACKAGES = (
     "systemd-resolved libnss-resolve python3-venv procps network-manager nftables isc-dhcp-client dnsmasq-base adduser"
 )
 UNSHARE = ("unshare", "--fork", "--pid", "--mount", "--net", "--ipc", "--uts", "--cgroup")
+WITH_US = ("setpriv", "--pdeathsig", "KILL")
+"""A room ends with whoever made it, however that ended."""
+
 VOLATILE = (
     *("/var/log", "/var/cache", "/var/lib/systemd", "/var/lib/NetworkManager", "/var/lib/dhcp", "/var/lib/private"),
     *("/var/tmp", "/tmp", "/run", "/dev", "/proc", "/sys", "/etc/machine-id", "/root", "/var/spool", "/.lan"),
@@ -190,8 +193,9 @@ class Room:
         """Starts it and waits until it is up."""
         self.work.mkdir(parents=True, exist_ok=True)
         with (self.work / "console").open("ab") as console:
+            begin = ("bash", str(BEGIN), str(self.work), ":".join(map(str, self.lower)))
             self._outer = subprocess.Popen(
-                [*UNSHARE, "bash", str(BEGIN), str(self.work), ":".join(map(str, self.lower))],
+                [*WITH_US, *UNSHARE, "--kill-child", *begin],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console, env=CLEAN, start_new_session=True,
             )  # fmt: skip
         self._wait(lambda: self._child() > 0, "no first process")

@@ -249,7 +249,8 @@ class TestTrouble:
         assert room.run("blockerd", "uninstall", "--send", "nothing", "--data", "remove")
 
 
-VPN = """ip link add wg0 type dummy; ip addr add 198.51.100.1/24 dev wg0; ip addr add 198.51.100.7/24 dev wg0
+VPN = """ip link add wg0 type veth peer name far0; ip addr add 198.51.100.1/24 dev wg0
+ip addr add 198.51.100.7/24 dev wg0; ip link set far0 up
 ip link set wg0 up
 cat >/tmp/vpn.conf <<CONF
 listen-address=198.51.100.7
