@@ -22,7 +22,6 @@ ME = "127.0.0.1"
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Callable[..., tuple[Gate, Place]]]:
     """Makes a gate over a built policy, with a trusted root for the own rules."""
-    recorders: list[Recorder] = []
 
     def gate(rest: str = "", own: str = "||mixed.test/board^\n", *, built: bool = True, trust: bool = True) -> object:
         place = Place(tmp_path)
@@ -37,17 +36,29 @@ def make(tmp_path: Path) -> Iterator[Callable[..., tuple[Gate, Place]]]:
             ca.ensure(manifest.ca_folder(settings), ["mixed.test"], clock.now())
             stores.by_hand(manifest.ca_folder(settings))
         recorder = Recorder(settings)
-        recorders.append(recorder)
+        _RECORDERS[place.var] = recorder
         made = Gate(settings, recorder)
         made.tick(clock.now())
         return made, place
 
     yield gate  # type: ignore[misc]
-    for one in recorders:
+    for one in _RECORDERS.values():
         one.close()
+    _RECORDERS.clear()
+
+
+_RECORDERS: dict[Path, Recorder] = {}
+"""By state folder."""
+
+
+def _spooled(place: Place) -> bytes:
+    """What is on the disk, what waited for a slow one included."""
+    _RECORDERS[place.var].close()
+    return b"".join(path.read_bytes() for path in (place.var / "spool").iterdir())
 
 
 def _events(place: Place, kind: str = "attempt") -> list[dict[str, object]]:
+    _spooled(place)
     records = [one for path in sorted((place.var / "spool").glob("proxy-*.seg")) for one in read(path)]
     return [event for one in records if one.kind is RecordKind.EVENT and (event := one.json())["kind"] == kind]
 
@@ -69,7 +80,7 @@ def test_the_privacy_level_holds_before_the_disk(make: Callable[..., tuple[Gate,
     gate.connect(("www.listed.test",), ME)
     gate.near("nas.www.listed.test")
     gate.refuses_certificate("www.listed.test")
-    data = b"".join(path.read_bytes() for path in (place.var / "spool").iterdir())
+    data = _spooled(place)
     assert (b"www.listed" in data) is kept
     assert (b"listed.test" in data) is (level in ("name", "site"))
     assert (b"cam" in data) is (level != "counts")
@@ -79,7 +90,7 @@ def test_no_path_and_no_query_is_ever_recorded(make: Callable[..., tuple[Gate, P
     gate, place = make('[privacy]\nlevel = "name"\n')
     found = gate.request(("mixed.test",), "https", 443, "/board/secret?q=private", ME)
     assert isinstance(found, Refusal)
-    data = b"".join(path.read_bytes() for path in (place.var / "spool").iterdir())
+    data = _spooled(place)
     assert b"mixed.test" in data
     assert not any(word in data for word in (b"board", b"secret", b"private"))
 
