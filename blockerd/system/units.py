@@ -144,7 +144,7 @@ def dns_unit(places: Places) -> str:
     return _unit(
         "blockerd's DNS filter",
         "Before=nss-lookup.target\nWants=nss-lookup.target\nAfter=network.target\n",
-        f"ExecStart={places.program} service dns --config {places.config}\n"
+        f"ExecStart={places.program} service dns --config {places.config}\n{_ended(places, 'dns')}"
         "ExecReload=kill -HUP $MAINPID\n"
         "AmbientCapabilities=CAP_NET_BIND_SERVICE\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE\n"
         "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX\nOOMScoreAdjust=-500\n",
@@ -158,7 +158,7 @@ def control_unit(places: Places, person: str = "") -> str:
     return _unit(
         "blockerd's journal and reports",
         f"After={DNS} time-sync.target\n",
-        f"ExecStart={places.program} service control --config {places.config}\n"
+        f"ExecStart={places.program} service control --config {places.config}\n{_ended(places, 'control')}"
         "ExecReload=kill -HUP $MAINPID\n"
         f"CapabilityBoundingSet=\nSupplementaryGroups=systemd-journal\n{hears if person else ''}"
         "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX\n",
@@ -255,6 +255,12 @@ def _agent(places: Places, person: str) -> tuple[Step, ...]:
         File(f"screen time, of {person} alone", path, agent_unit(places, person).encode()),
         Link("screen time in each session of theirs", f"{USER_FOLDER}/graphical-session.target.wants/{AGENT}", path),
     )
+
+
+def _ended(places: Places, process: str) -> str:
+    """How a run ended is left for the next one, which puts it on record (`journal.ended`)."""
+    told = "$$SERVICE_RESULT $$EXIT_CODE $$EXIT_STATUS"
+    return f"ExecStopPost=-/bin/sh -c 'echo {told} >{places.state}/run/{process}.ended'\n"
 
 
 def _unit(what: str, order: str, own: str, places: Places) -> str:
