@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from blockerd import __version__, clock, control_days
+from blockerd import __version__, clock
 from blockerd.cli.output import Stop, bold, dump, say, settings_of
 from blockerd.cli.report import as_dict, summary_of
+from blockerd.control import days as control_days
 from blockerd.journal.append import Journal
 from blockerd.journal.outcome import DrainState
 from blockerd.journal.read import View

@@ -19,8 +19,8 @@ from blockerd.cli import looking
 from blockerd.cli.output import bold, columns, dump, say
 from blockerd.cli.service import ask_control
 from blockerd.cli.status import blocks
-from blockerd.lists import fetch_record
 from blockerd.lists.added import merged
+from blockerd.lists.fetch import record as fetch_record
 from blockerd.lists.snapshot import read_pointer
 from blockerd.lists.watch import notes
 from blockerd.model import TEST_NAME

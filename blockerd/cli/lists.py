@@ -15,8 +15,9 @@ from blockerd.cli import lists_edit, lists_import, stats
 from blockerd.cli.check import as_json, screen_rows
 from blockerd.cli.output import Stop, columns, dump, say, settings_of, warn
 from blockerd.lists import build as building
-from blockerd.lists import fetch_record, formats, formats_files, watch
+from blockerd.lists import formats, formats_files, watch
 from blockerd.lists import stats as listed
+from blockerd.lists.fetch import record as fetch_record
 from blockerd.lists.guard import GuardError
 from blockerd.lists.sources import list_sources
 from blockerd.lists.trial import Trial, qtype_of

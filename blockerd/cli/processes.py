@@ -64,7 +64,7 @@ def run_control(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     _log()
     _only(settings, "control")
-    from blockerd.control import main
+    from blockerd.control.process import main
 
     main(settings, _reload(args), Lifeline.from_environment())
     return 0

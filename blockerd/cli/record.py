@@ -16,8 +16,8 @@ from blockerd import clock
 from blockerd.cli.data import asked, hold
 from blockerd.cli.log import stamp, view
 from blockerd.cli.output import Stop, bold, columns, dump, say, settings_of
-from blockerd.control_around import around
-from blockerd.control_journal import Keeper
+from blockerd.control.around import around
+from blockerd.control.journal import Keeper
 from blockerd.journal.check import Checked, check
 from blockerd.journal.checkpoint import CheckpointError
 from blockerd.journal.log import open_log

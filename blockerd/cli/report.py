@@ -19,8 +19,8 @@ from blockerd.cli.output import Stop, dump, say, settings_of
 from blockerd.cli.report_preview import Shown, preview
 from blockerd.journal.read import View
 from blockerd.journal.schema import JournalError
-from blockerd.lists import fetch_record
 from blockerd.lists.added import merged
+from blockerd.lists.fetch import record as fetch_record
 from blockerd.report.period import Period, week, week_of
 from blockerd.report.roles import REVEALED
 from blockerd.report.summarise import ListState, PeriodSummary, summarise

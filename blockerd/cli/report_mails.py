@@ -113,7 +113,7 @@ def run_test(args: argparse.Namespace) -> int:
 
 
 async def _hand_over(settings: Settings, recipient: str, message: bytes) -> None:
-    from blockerd.report.road_smtp import SmtpRoad  # loaded where mail is to be sent
+    from blockerd.report.roads.smtp import SmtpRoad  # loaded where mail is to be sent
 
     session = await SmtpRoad(settings.report.smtp).open()
     try:

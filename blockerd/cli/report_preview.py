@@ -11,8 +11,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import blockerd.journal.outbox as mailbox
-from blockerd import control_days
-from blockerd.control_mails import LENGTH, letter_of, readers, since_day, written
+from blockerd.control import days as control_days
+from blockerd.control.mails import LENGTH, letter_of, readers, since_day, written
 from blockerd.journal.log import Log, open_log
 from blockerd.journal.read import View
 from blockerd.process import boot_id

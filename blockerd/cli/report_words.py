@@ -12,7 +12,7 @@ from typing import Any
 
 from blockerd import clock
 from blockerd.cli.output import Stop, dump, say, settings_of
-from blockerd.control_mails import PLAN, RESOURCES, lines_of
+from blockerd.control.mails import PLAN, RESOURCES, lines_of
 from blockerd.lists.guard import GuardError, guard_of
 from blockerd.lists.snapshot import SnapshotError
 from blockerd.lists.state import open_policy

@@ -9,7 +9,7 @@ import blockerd
 from blockerd import clock
 from blockerd.cli.output import bold, columns, dump, say, settings_of
 from blockerd.cli.portal import duration
-from blockerd.control_networks import read_state
+from blockerd.control.networks import read_state
 from blockerd.lists.snapshot import read_pointer
 from blockerd.lists.watch import notes
 from blockerd.model import TEST_NAME

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from blockerd import clock
 from blockerd.cli.output import Stop, dump, say, settings_of, warn
 from blockerd.lists import build as building
-from blockerd.lists.fetch import Result, Row
+from blockerd.lists.fetch.fetch import Result, Row
 from blockerd.lists.guard import GuardError
 from blockerd.lists.update import Progress, UpdateError, update
 

@@ -2,7 +2,7 @@
 
 `control` finds them and writes the file; this process reads it, and forgets each road when its time is over, whether or
 not `control` still lives. A road says who is asked, never whether a listed name is opened: the filter decides before.
-Refuses what is no address of another machine. Written by `control_networks`, read by `dns.process`.
+Refuses what is no address of another machine. Written by `control.networks`, read by `dns.process`.
 """
 
 import ipaddress

@@ -2,7 +2,7 @@
 
 Runs on the writing connection, inside the transaction of the caller; what only reads takes any connection. A mail gets
 its number, its bytes and its head in one transaction, and never other bytes under that number once somebody may have
-them. Called by `control_reports` and `control_mails`, by the command line for lists.
+them. Called by `control.reports` and `control.mails`, by the command line for lists.
 """
 
 import json

@@ -16,7 +16,7 @@ from typing import Any
 import blockerd
 from blockerd import clock
 from blockerd.lists import formats, formats_files, snapshot
-from blockerd.lists.fetch_grace import grace_names
+from blockerd.lists.fetch.grace import grace_names
 from blockerd.lists.guard import Protected, guard_of
 from blockerd.lists.sources import ListSource, copy_of, list_sources
 from blockerd.lists.state import state_lock, write_state

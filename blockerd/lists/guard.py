@@ -9,7 +9,7 @@ from functools import lru_cache
 from importlib import resources
 
 from blockerd.lists.added import merged
-from blockerd.lists.fetch_hosts import lifelines
+from blockerd.lists.fetch.hosts import lifelines
 from blockerd.policy.name import from_text, suffixes
 from blockerd.settings import Settings
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from xxhash import xxh3_64_intdigest
 
-from blockerd.lists import fetch_record, formats, formats_files, snapshot
+from blockerd.lists import formats, formats_files, snapshot
 from blockerd.lists.added import current, merged
+from blockerd.lists.fetch import record as fetch_record
 from blockerd.lists.sources import ListSource, copy_of, every_source, list_sources, own_folder, shipped_folder
 from blockerd.model import Attempt
 from blockerd.policy.name import suffixes

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from blockerd.lists import fetch_record
 from blockerd.lists.added import merged
 from blockerd.lists.catalogue import CatalogueError, Entry, load
-from blockerd.lists.fetch import Job, Result, Row, fetch_list, row
-from blockerd.lists.fetch_hosts import mirrors_of
-from blockerd.lists.fetch_http import Net
-from blockerd.lists.fetch_resolve import resolver
+from blockerd.lists.fetch import record as fetch_record
+from blockerd.lists.fetch.fetch import Job, Result, Row, fetch_list, row
+from blockerd.lists.fetch.hosts import mirrors_of
+from blockerd.lists.fetch.http import Net
+from blockerd.lists.fetch.resolve import resolver
 from blockerd.lists.sources import copy_of
 from blockerd.lists.verdict import due
 from blockerd.settings import Settings, Source

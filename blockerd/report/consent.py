@@ -2,7 +2,7 @@
 
 Files, because sharing less has to work at once, whatever else runs or is broken: `control` looks at them before each
 mail. Without the consent file nothing is shared. Refuses nothing. Called by the command line, which writes, and by
-`control_reports`, which reads.
+`control.reports`, which reads.
 """
 
 import json

@@ -2,7 +2,7 @@
 
 A road is opened first; only then does a mail get its bytes, so that one that waited says so. Whatever goes wrong is
 one of four outcomes, told in a line that holds no password, no address and no text of the other side. Refuses a road
-that is not secure enough. Called by `control_reports`; each road stands in a file of its own.
+that is not secure enough. Called by `control.reports`; each road stands in a file of its own.
 """
 
 import os

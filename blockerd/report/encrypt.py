@@ -1,7 +1,7 @@
 """Files that one reader alone can open: age (age-encryption.org/v1) by pyrage, where it is installed.
 
 Encrypts to a public key that the reader told; holds no secret of theirs and can open nothing. Refuses anything that is
-no such key. Called by `control_mails` for names in a therapist's note, and by the command line to look at a key.
+no such key. Called by `control.mails` for names in a therapist's note, and by the command line to look at a key.
 """
 
 import importlib

@@ -2,7 +2,7 @@
 
 Date, Message-ID and the boundaries come from what is in the mail, never from chance or a clock. Header fields are
 neutral: no name of a person, machine or program. Refuses CR, LF and other controls in whatever becomes a header field.
-Called by `control_mails` and by previews.
+Called by `control.mails` and by previews.
 """
 
 from collections.abc import Sequence

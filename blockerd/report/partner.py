@@ -2,7 +2,7 @@
 
 Nothing but one invitation goes to an address before its owner's code was entered. A partner alone holds the code that
 stops the mails, the user needs none to end them; sharing less holds at once, sharing more waits for the partner's
-code. Refuses what was not agreed, in one line for people. Called by `control_reports`, which keeps the records.
+code. Refuses what was not agreed, in one line for people. Called by `control.reports`, which keeps the records.
 """
 
 from dataclasses import dataclass, replace

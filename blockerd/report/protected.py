@@ -2,7 +2,7 @@
 
 A window is told with the day on which it ends, so each is told once, and what the clock on the wall shows decides, as
 in `policy.schedule`. Kept means: no request of its categories while it lasted. Refuses nothing. Called by
-`control_days`.
+`control.days`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,7 +1,7 @@
 """The mails that hold no figures: the daily seal, a test, word that an address takes no mail. Texts only. Pure.
 
 A seal is as good as empty to whoever reads it: head and signature are in its attachment. Refuses nothing. Called by
-`control_mails` and `blockerd report test`.
+`control.mails` and `blockerd report test`.
 """
 
 from blockerd.report.blocks import Block, Note, Para, Tone

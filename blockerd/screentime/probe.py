@@ -96,7 +96,7 @@ def open_probe(choice: Choice, *, titles: bool) -> Probe:
     if choice.name == "unknown":
         return Unknown()
     try:
-        module = importlib.import_module(f"blockerd.screentime.probe_{choice.name}")
+        module = importlib.import_module(f"blockerd.screentime.probes.{choice.name}")
     except ImportError as error:
         raise ProbeError(f"{error.name or error} is missing: install blockerd[agent]") from None
     probe: Probe = module.open_probe(titles=titles)

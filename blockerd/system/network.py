@@ -2,7 +2,7 @@
 
 The kernel's own files say what links and routes there are; leases, NetworkManager, systemd-resolved and resolvconf say
 which resolvers came with them and which domains a VPN calls its own. Changes nothing, needs no rights, and leaves out
-what cannot be read. Called by `control_networks`.
+what cannot be read. Called by `control.networks`.
 """
 
 import ipaddress

@@ -2,7 +2,7 @@
 
 A network that asks for a sign-in answers a handful of well-known names with its own page. For some minutes after a
 network change, or when asked, those names go to the resolver that the network named, then no longer. A window opens
-nothing that is listed: the filter decides first. Times are CLOCK_BOOTTIME in µs. Called by `control_networks`.
+nothing that is listed: the filter decides first. Times are CLOCK_BOOTTIME in µs. Called by `control.networks`.
 """
 
 from collections.abc import Iterable, Sequence

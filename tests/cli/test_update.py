@@ -7,7 +7,7 @@ import pytest
 
 from blockerd.cli import update as command
 from blockerd.cli.main import main
-from blockerd.lists.fetch import Result, Row
+from blockerd.lists.fetch.fetch import Result, Row
 
 ROWS = {
     "fresh": Row("x", Result.FRESH, "", "https://lists.test/x", 1200, 5, 3, 9000, 0.0),

@@ -17,7 +17,7 @@ import pytest
 
 from blockerd.journal.outbox import Stand
 from blockerd.report.partner import Says
-from blockerd.report.road_smtp import SmtpRoad, SmtpSession
+from blockerd.report.roads.smtp import SmtpRoad, SmtpSession
 from tests.e2e.install import environment
 from tests.fakes.mailserver import MailServer, Mood, Taken, server_of
 from tests.fakes.sharing import HOUR, ME, MINUTE, Home, kinds, partner, us
@@ -124,7 +124,7 @@ import asyncio, os, signal, ssl, sys
 from pathlib import Path
 from tests.fakes.sharing import Home, partner
 from tests.fakes.mailserver import MailServer
-from blockerd.report.road_smtp import SmtpRoad, SmtpSession
+from blockerd.report.roads.smtp import SmtpRoad, SmtpSession
 
 folder, port, now = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 context = ssl.create_default_context(cafile=str(folder / "ca.pem"))

@@ -193,7 +193,7 @@ def previewed(story: Story, role: Role) -> str:
     """What `blockerd report preview --role` shows on the last evening, names hidden; of whichever version."""
     folder = (settings := story.home.settings).state.dir
     with (
-        patch("blockerd.control_mails.__version__", "1.0.0"),
+        patch("blockerd.control.mails.__version__", "1.0.0"),
         View(folder / "journal.sqlite", folder / "spool") as record,
     ):
         return preview(settings, record, role, week("2026-W49", BERLIN), story.home.now).text

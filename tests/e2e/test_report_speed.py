@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import blockerd.journal.outbox as mailbox
-from blockerd import control_days
+from blockerd.control import days as control_days
 from blockerd.journal.grow import settle
 from blockerd.journal.outbox import Stand
 from blockerd.journal.read import View

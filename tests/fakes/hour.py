@@ -15,7 +15,7 @@ from blockerd.screentime.buffer import Buffer
 from blockerd.screentime.clocks import Instant
 from blockerd.screentime.heartbeat import SECOND
 from blockerd.screentime.probe import Probe, Sample
-from blockerd.screentime.probe_x11 import X11Probe
+from blockerd.screentime.probes.x11 import X11Probe
 from blockerd.screentime.titles import Rules
 from blockerd.screentime.track import Window
 from tests.e2e.install import wait_until

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import trustme
 
-from blockerd.lists.fetch_http import Net
-from blockerd.lists.fetch_resolve import Resolve
+from blockerd.lists.fetch.http import Net
+from blockerd.lists.fetch.resolve import Resolve
 
 HOST, MIRROR = "lists.test", "mirror.test"
 ADDRESS = "9.1.1.1"

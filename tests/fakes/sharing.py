@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import blockerd.journal.outbox as mailbox
-from blockerd.control_journal import Keeper
-from blockerd.control_reports import Reports
-from blockerd.control_roads import roads_of
+from blockerd.control.journal import Keeper
+from blockerd.control.reports import Reports
+from blockerd.control.roads import roads_of
 from blockerd.journal.outbox import Row
 from blockerd.journal.spool import Writer
 from blockerd.report import consent
 from blockerd.report.consent import Consent
 from blockerd.report.partner import Partner
-from blockerd.report.road_smtp import SmtpRoad
+from blockerd.report.roads.smtp import SmtpRoad
 from blockerd.settings import Partner as Wanted
 from blockerd.settings import Report, RoadName, Role, Security, Settings, Smtp, State, Time
 from blockerd.settings.value import SendAt

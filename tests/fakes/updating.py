@@ -4,7 +4,7 @@ import ssl
 from pathlib import Path
 
 from blockerd.lists import formats
-from blockerd.lists.fetch_http import Net
+from blockerd.lists.fetch.http import Net
 from blockerd.lists.update import update
 from blockerd.settings import load
 from tests.fakes.listserver import fixed

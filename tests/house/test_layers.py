@@ -23,13 +23,6 @@ LAYERS = {
     "blockerd.web": STARTED,
     "blockerd.jobs": STARTED,
     "blockerd.control": SUPERVISOR,  # it introduces jobs and edges to each other in its process
-    "blockerd.control_journal": SUPERVISOR,  # parts of it
-    "blockerd.control_life": SUPERVISOR,
-    "blockerd.control_news": SUPERVISOR,
-    **{
-        f"blockerd.control_{name}": SUPERVISOR
-        for name in ("around", "days", "halt", "mails", "networks", "post", "probe", "reports", "roads")
-    },
     "blockerd.dns.listener": STARTED,
     "blockerd.dns.process": STARTED,
     "blockerd.proxy.addon": STARTED,

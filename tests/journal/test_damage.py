@@ -11,7 +11,7 @@ from typing import Any
 import apsw
 import pytest
 
-from blockerd.control_journal import UNFIT, Keeper
+from blockerd.control.journal import UNFIT, Keeper
 from blockerd.journal.append import Journal
 from blockerd.journal.check import check
 from blockerd.journal.continuity import DAMAGED

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from blockerd.lists.catalogue import CatalogueError, Rank, load
-from blockerd.lists.fetch_hosts import host_of, lifelines, mirrors_of
+from blockerd.lists.fetch.hosts import host_of, lifelines, mirrors_of
 from blockerd.model import CATEGORIES
 from blockerd.policy.name import from_text
 from blockerd.settings import Settings

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from blockerd.lists.fetch_archive import ArchiveError, is_archive, take_list
-from blockerd.lists.fetch_decode import Body, BodyError
+from blockerd.lists.fetch.archive import ArchiveError, is_archive, take_list
+from blockerd.lists.fetch.decode import Body, BodyError
 from tests.fakes.listserver import names, tar_gz, zeros_gz
 
 LIST = names(1000)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from blockerd.lists.fetch_http import FetchError, Got, Net, get
+from blockerd.lists.fetch.http import FetchError, Got, Net, get
 from tests.fakes import listserver
 from tests.fakes.listserver import HOST, MIRROR, ListServer, Play, list_server
 

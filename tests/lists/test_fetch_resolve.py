@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from blockerd.lists.fetch_resolve import LookupFailed, is_public, resolver
+from blockerd.lists.fetch.resolve import LookupFailed, is_public, resolver
 from blockerd.settings import Endpoint
 from tests.fakes.packets import AAAA, QR, RA, RD, TC, A, a, cname, record, response, type_of
 from tests.fakes.upstream import Call, Handler, dead_port, silent, stub_upstream

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from blockerd.lists import fetch_record
 from blockerd.lists.catalogue import Entry, Rank
-from blockerd.lists.fetch import Result, Row
-from blockerd.lists.fetch_grace import gone_of, grace_names
-from blockerd.lists.fetch_record import held_of, record_of
+from blockerd.lists.fetch import record as fetch_record
+from blockerd.lists.fetch.fetch import Result, Row
+from blockerd.lists.fetch.grace import gone_of, grace_names
+from blockerd.lists.fetch.record import held_of, record_of
 from blockerd.lists.sources import copy_of
 from blockerd.lists.update import UpdateError, update
 from blockerd.settings import Settings, load

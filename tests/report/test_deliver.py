@@ -12,8 +12,8 @@ import pytest
 import trustme
 
 from blockerd.report.deliver import HOUR_US, MINUTE_US, NotDelivered, Outcome, secret, wait
-from blockerd.report.road_file import FileRoad
-from blockerd.report.road_smtp import HELLO, SmtpRoad
+from blockerd.report.roads.file import FileRoad
+from blockerd.report.roads.smtp import HELLO, SmtpRoad
 from blockerd.settings import Security, Smtp
 from tests.fakes.mailserver import NAME, MailServer, Mood, closed_port, server_of
 

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from blockerd.report.deliver import NotDelivered, Outcome
-from blockerd.report.road_http import NtfyRoad, WebhookRoad
+from blockerd.report.roads.http import NtfyRoad, WebhookRoad
 from tests.fakes.mailserver import closed_port
 
 MAIL = b"Subject: Weekly note\r\n\r\nhello\r\n"

@@ -21,7 +21,7 @@ from blockerd.screentime.heartbeat import SECOND
 from blockerd.screentime.intake import accept
 from blockerd.screentime.notice import TEXT, Notice, Sort
 from blockerd.screentime.probe import Choice, ProbeError, choose, open_probe
-from blockerd.screentime.probe_x11 import X11Probe
+from blockerd.screentime.probes.x11 import X11Probe
 from blockerd.screentime.sums import by_data
 from blockerd.screentime.titles import Rules
 from blockerd.screentime.usage import Known, usage

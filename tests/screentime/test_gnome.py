@@ -18,7 +18,7 @@ from blockerd.screentime.bus import LIMIT, Bus, BusError
 from blockerd.screentime.notice import TEXT, Notice, Sort
 from blockerd.screentime.notify import Notifier
 from blockerd.screentime.probe import DESKTOP, ProbeError, Sample
-from blockerd.screentime.probe_gnome import FOCUS, HINT, IDLE, GnomeProbe, open_probe
+from blockerd.screentime.probes.gnome import FOCUS, HINT, IDLE, GnomeProbe, open_probe
 from blockerd.screentime.session import Session, open_session
 from blockerd.screentime.track import Window
 from tests.e2e.install import wait_until

@@ -17,7 +17,7 @@ from tests.fakes.desktop import NEEDS, Desktop, desktop
 
 pytest.importorskip("xcffib", reason="xcffib is missing: install blockerd[agent]")
 
-from blockerd.screentime.probe_x11 import X11Probe
+from blockerd.screentime.probes.x11 import X11Probe
 
 pytestmark = NEEDS
 

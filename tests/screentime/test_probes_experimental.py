@@ -14,11 +14,12 @@ pytest.importorskip("jeepney", reason="jeepney is missing: install blockerd[agen
 from jeepney import DBusAddress, new_method_call
 from jeepney.io.blocking import open_dbus_connection
 
-from blockerd.screentime import probe_kde, probe_sway
 from blockerd.screentime.heartbeat import SECOND
 from blockerd.screentime.probe import DESKTOP, ProbeError
-from blockerd.screentime.probe_macos import MacProbe
-from blockerd.screentime.probe_windows import System, WindowsProbe
+from blockerd.screentime.probes import kde as probe_kde
+from blockerd.screentime.probes import sway as probe_sway
+from blockerd.screentime.probes.macos import MacProbe
+from blockerd.screentime.probes.windows import System, WindowsProbe
 from blockerd.screentime.track import Window
 from blockerd.screentime.wayland import WaylandIdle
 from tests.e2e.install import wait_until

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from blockerd.control_probe import HandNews
+from blockerd.control.probe import HandNews
 from blockerd.system.browsers import overruled, values
 from blockerd.system.byhand import chosen, findings, led_away
 from blockerd.system.drift import compare

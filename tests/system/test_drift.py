@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from blockerd.control_probe import SILENT_US, ProbeNews, news
+from blockerd.control.probe import SILENT_US, ProbeNews, news
 from blockerd.settings import load
 from blockerd.system import drift, selfprobe
 from blockerd.system.drift import Answer, Finding, Seen, judge

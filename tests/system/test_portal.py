@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from blockerd.control_networks import restored
+from blockerd.control.networks import restored
 from blockerd.dns.roads import Road, to_bytes
 from blockerd.policy.name import from_text
 from blockerd.system.picture import NetLink

@@ -1,7 +1,7 @@
 """Takes a body as it arrives, decompresses it and writes it to a file, never more than a cap.
 
 gzip (RFC 1952) is the only coding: as Content-Encoding, and as the file itself (`.gz`, `.tar.gz`). Others are never
-asked for, so a bomb in one of them is not even begun. Called by `fetch_http`.
+asked for, so a bomb in one of them is not even begun. Called by `fetch.http`.
 """
 
 import zlib

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from blockerd.control_roads import roads_of
+from blockerd.control.roads import roads_of
 from blockerd.report.partner import State
 from blockerd.settings import ConfigError, NoteAddress, NoteFolder, RoadName, load
 from tests.fakes.mailserver import MailServer, server_of

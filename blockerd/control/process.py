@@ -20,13 +20,13 @@ from typing import Any
 
 from blockerd import clock
 from blockerd.binding.submit import changes_between, record
-from blockerd.control_journal import Keeper
-from blockerd.control_life import Life
-from blockerd.control_networks import Networks
-from blockerd.control_news import list_news
-from blockerd.control_probe import EVERY as PROBE_EVERY
-from blockerd.control_probe import HandNews, ProbeNews
-from blockerd.control_reports import FIRST_TICK, TICK_EVERY, Reports
+from blockerd.control.journal import Keeper
+from blockerd.control.life import Life
+from blockerd.control.networks import Networks
+from blockerd.control.news import list_news
+from blockerd.control.probe import EVERY as PROBE_EVERY
+from blockerd.control.probe import HandNews, ProbeNews
+from blockerd.control.reports import FIRST_TICK, TICK_EVERY, Reports
 from blockerd.jobs import Ticks, in_seconds
 from blockerd.journal import spool
 from blockerd.journal.append import size_of

@@ -2,7 +2,7 @@
 
 import pytest
 
-from blockerd.control_around import fronts, sightings
+from blockerd.control.around import fronts, sightings
 from blockerd.journal.entry import Pause
 from blockerd.model import Action, Attempt, Channel, Kind
 from blockerd.report.episodes import Before

@@ -12,7 +12,7 @@ from typing import Any
 
 from blockerd.lists import snapshot
 from blockerd.lists.added import merged
-from blockerd.lists.fetch_record import Meta, load, record_of
+from blockerd.lists.fetch.record import Meta, load, record_of
 from blockerd.settings import Settings
 
 FILE = "told.json"

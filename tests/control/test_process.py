@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from blockerd import clock
-from blockerd.control import ControlProcess, peer_uid
-from blockerd.control_journal import confirmed
-from blockerd.control_life import dns_counters, shutting_down
-from blockerd.control_news import list_news
+from blockerd.control.journal import confirmed
+from blockerd.control.life import dns_counters, shutting_down
+from blockerd.control.news import list_news
+from blockerd.control.process import ControlProcess, peer_uid
 from blockerd.journal import spool
 from blockerd.journal.append import size_of
 from blockerd.journal.log import open_log
 from blockerd.journal.spool import RawAttempt, Writer
-from blockerd.lists.fetch_record import Meta, save
+from blockerd.lists.fetch.record import Meta, save
 from blockerd.lists.formats import parse
 from blockerd.lists.guard import protected
 from blockerd.lists.snapshot import table_of

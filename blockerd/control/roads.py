@@ -1,14 +1,14 @@
 """The roads that the settings name, and no other: what each connects to stands in `hosts`.
 
-Libraries are loaded where such a road is there. Called by `control_reports` each time that something is to be sent.
+Libraries are loaded where such a road is there. Called by `control.reports` each time that something is to be sent.
 """
 
 from functools import partial
 
-from blockerd.control_post import COPIES
+from blockerd.control.post import COPIES
 from blockerd.report.deliver import Road, secret
 from blockerd.report.partner import OWN
-from blockerd.report.road_file import FileRoad
+from blockerd.report.roads.file import FileRoad
 from blockerd.settings import NoteAddress, RoadName, Settings
 
 
@@ -20,12 +20,12 @@ def roads_of(settings: Settings) -> dict[str, Road]:
         RoadName.FILE: FileRoad(report.file.folder),
     }
     if report.smtp.from_:
-        from blockerd.report.road_smtp import SmtpRoad
+        from blockerd.report.roads.smtp import SmtpRoad
 
         found[RoadName.SMTP] = SmtpRoad(report.smtp)
     used = {one.road for one in report.partner}
     if used & {RoadName.WEBHOOK, RoadName.NTFY}:
-        from blockerd.report.road_http import NtfyRoad, WebhookRoad
+        from blockerd.report.roads.http import NtfyRoad, WebhookRoad
 
         for name, address, kind in (
             (RoadName.WEBHOOK, report.webhook, WebhookRoad),

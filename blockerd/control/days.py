@@ -1,7 +1,7 @@
 """The facts of whole days, from the record to one summary a role: what every note and its evidence are made of.
 
 Each day is told once, when it is over, by leaves of the log that carry nothing finer than the role may read. Refuses to
-tell a day again, also one whose summary was removed. Called by `control_reports` and by previews.
+tell a day again, also one whose summary was removed. Called by `control.reports` and by previews.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Any
 
 import blockerd.journal.outbox as mailbox
 from blockerd.binding.change import Direction
-from blockerd.control_around import around
+from blockerd.control.around import around
 from blockerd.journal.entry import Change as ChangeEntry
 from blockerd.journal.entry import Daily, Entry, Lost, Pause, decode, kind_of
 from blockerd.journal.grow import add_entries

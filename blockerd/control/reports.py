@@ -16,12 +16,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import blockerd.journal.outbox as mailbox
-from blockerd import clock, control_days
-from blockerd import control_halt as halt
-from blockerd.control_journal import Keeper
-from blockerd.control_mails import Maker, detail_of, own_road, since_day
-from blockerd.control_post import Post
-from blockerd.control_roads import roads_of
+from blockerd import clock
+from blockerd.control import days as control_days
+from blockerd.control import halt as halt
+from blockerd.control.journal import Keeper
+from blockerd.control.mails import Maker, detail_of, own_road, since_day
+from blockerd.control.post import Post
+from blockerd.control.roads import roads_of
 from blockerd.journal.log import Log
 from blockerd.journal.outbox import USER, Row
 from blockerd.journal.read import View

@@ -13,11 +13,13 @@ from pathlib import Path
 
 from xxhash import xxh3_64_intdigest
 
-from blockerd.lists import fetch_archive, fetch_grace, formats
-from blockerd.lists import fetch_record as record
+from blockerd.lists import formats
 from blockerd.lists.canary import canaries
-from blockerd.lists.fetch_http import FetchError, Got, Net, get
-from blockerd.lists.fetch_record import Meta
+from blockerd.lists.fetch import archive as fetch_archive
+from blockerd.lists.fetch import grace as fetch_grace
+from blockerd.lists.fetch import record as record
+from blockerd.lists.fetch.http import FetchError, Got, Net, get
+from blockerd.lists.fetch.record import Meta
 from blockerd.lists.sources import copy_of
 from blockerd.lists.trial import Trial
 from blockerd.lists.verdict import Facts, Outcome, Verdict, judge

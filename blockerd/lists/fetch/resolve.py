@@ -2,7 +2,7 @@
 
 The system's resolver is not asked: it may be this program, which may be the one that is waiting. UDP first, TCP where
 the answer is truncated (RFC 1035 section 4.2); ID and port are random and an answer must fit its question to the
-octet. Called by `fetch_http`.
+octet. Called by `fetch.http`.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """What the self-probe saw, taken up by `control`: put on record once when it begins and once when it ends.
 
 The probe is a process of its own that writes below /run; nothing it says can change what is blocked. VPNs that come and
-go are `control_networks`'s to record. Called by `control`.
+go are `control.networks`'s to record. Called by `control`.
 """
 
 import json

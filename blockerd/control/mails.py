@@ -1,7 +1,7 @@
 """From a mail that waits to the bytes that go out: its note, its evidence, its number. One transaction each.
 
 A mail gets its bytes when the road is open, so that it says what holds then and that it is late where it is. Refuses to
-put anything into a mail that the reader's role may not know. Called by `control_reports` with the writing connection;
+put anything into a mail that the reader's role may not know. Called by `control.reports` with the writing connection;
 `letter_of` and `written` also by previews.
 """
 
@@ -15,13 +15,13 @@ from zoneinfo import ZoneInfo
 
 import blockerd.journal.outbox as mailbox
 from blockerd import __version__, clock
-from blockerd.control_days import days_told
+from blockerd.control.days import days_told
 from blockerd.journal import checkpoint, rotation
 from blockerd.journal.heads import record_head
 from blockerd.journal.log import Gone, Log
 from blockerd.journal.outbox import Row, Sealed
-from blockerd.lists import fetch_record
 from blockerd.lists.added import merged
+from blockerd.lists.fetch import record as fetch_record
 from blockerd.report import encrypt, evidence, mime, pairing, service
 from blockerd.report.blocks import Note
 from blockerd.report.catalogue import Catalogue

@@ -2,7 +2,7 @@
 
 It waits half an hour in sight of the user, who may take it back, and comes once in seven days at the most. Asked for
 over the socket; or decided here, where `control` runs and the filter does not: a crash, an update or a restart is over
-long before. Called by `control_reports` inside its transactions.
+long before. Called by `control.reports` inside its transactions.
 """
 
 from collections.abc import Callable, Sequence

@@ -2,7 +2,7 @@
 
 A mail gets its bytes once the road is open. Where the other side said no, they are taken back; where nobody knows, they
 stay as they are and go again under the same Message-ID. Refuses to send anything that is no longer agreed. Called by
-`control_reports` on the event loop; the journal is written in worker threads.
+`control.reports` on the event loop; the journal is written in worker threads.
 """
 
 import asyncio
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import blockerd.journal.outbox as mailbox
-from blockerd.control_journal import Keeper
-from blockerd.control_mails import Maker, own_road
+from blockerd.control.journal import Keeper
+from blockerd.control.mails import Maker, own_road
 from blockerd.journal.checkpoint import CheckpointError
 from blockerd.journal.entry import ReportSent
 from blockerd.journal.grow import add_entries
@@ -24,7 +24,7 @@ from blockerd.report import mime
 from blockerd.report.deliver import HOUR_US, NotDelivered, Outcome, Road, Session, wait
 from blockerd.report.encrypt import AgeKeyError
 from blockerd.report.partner import MINE, SECRET, Says, Send, State
-from blockerd.report.road_file import FileRoad
+from blockerd.report.roads.file import FileRoad
 from blockerd.settings import RoadName
 
 log = logging.getLogger(__name__)

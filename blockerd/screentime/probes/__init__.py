@@ -1,0 +1,1 @@
+"""One probe for each desktop, behind `screentime.probe`."""
