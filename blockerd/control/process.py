@@ -278,17 +278,22 @@ class ControlProcess:
         path.unlink(missing_ok=True)
         try:
             server = await asyncio.start_unix_server(partial(self._client, agents=True), path, limit=65536)
-            path.chmod(0o666)  # whoever connects is asked who they are
+            self._admit_agents()
         except OSError as error:
             log.warning("%s: %s; screen time waits with the agents", path, error)
             return None
-        self._admit_agents()
         return server
 
     def _admit_agents(self) -> None:
-        """Where no service manager gave a folder for it, named users, and only they, may walk to the socket."""
+        """Opens the socket to all, who are asked who they are.
+
+        Where no service manager gave a folder for it, only while users are named, and then the way to it too.
+        """
         run, named = run_folder(self._settings), bool(self._settings.agent.users)
-        if self._agents_at.parent != run:
+        given = self._agents_at.parent != run
+        with suppress(FileNotFoundError):
+            self._agents_at.chmod(0o666 if given or named else 0o600)
+        if given:
             return
         run.chmod(0o711 if named else 0o700)
         if named:

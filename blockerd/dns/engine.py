@@ -33,8 +33,9 @@ serve meanwhile (RFC 9520 section 3.2, RFC 8767 section 5)."""
 _ADDRESSES = (1, 28, 64, 65)
 """Types that lead to a host: A, AAAA, SVCB, HTTPS."""
 
-_FAILURES = (gate.FORMERR, gate.SERVFAIL, gate.NOTIMP, gate.REFUSED)
-"""Rcodes by which an upstream says that it has no answer (RFC 9520 section 2.2)."""
+_NOERROR = 0
+_ANSWERS = (_NOERROR, gate.NXDOMAIN)
+"""Rcodes by which an upstream says what is there; by all others it has no answer for us (RFC 9520 section 2.2)."""
 
 FLEETING_TTL = 20
 """Seconds for which a client may keep what the resolver of a road said: the road may be closed by then."""
@@ -215,7 +216,7 @@ class Engine:
         asked = forward.instead or question.name
         try:
             scan = scan or reply.scan_for(packet, asked, question.qtype)
-            if scan.rcode in _FAILURES or scan.rcode >= gate.BADVERS:
+            if scan.rcode not in _ANSWERS:
                 return None
             if scan.foreign:
                 packet = message.only(packet, (asked, *scan.targets))
