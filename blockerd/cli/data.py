@@ -17,8 +17,8 @@ from typing import Any, TextIO
 from zoneinfo import ZoneInfo
 
 from blockerd import clock
-from blockerd.cli.log import moment, view
 from blockerd.cli.output import Stop, dump, say, settings_of, warn
+from blockerd.cli.reading import moment, view
 from blockerd.cli.time_record import name_of
 from blockerd.journal import backup as copies
 from blockerd.journal import export, forget, rotation

@@ -16,8 +16,8 @@ from typing import Any
 
 from blockerd import clock
 from blockerd.binding.submit import submit
-from blockerd.cli.log import view
 from blockerd.cli.output import Stop, dump, say, settings_of, shown, warn
+from blockerd.cli.reading import view
 from blockerd.journal.schema import JournalError
 from blockerd.journal.spool import Writer
 from blockerd.lists import build as building

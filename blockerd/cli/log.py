@@ -2,35 +2,25 @@
 
 import argparse
 import json
-import re
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta, tzinfo
-from functools import lru_cache
+from datetime import datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from blockerd import clock
+from blockerd.cli import data, record
 from blockerd.cli.output import Stop, bold, columns, say, settings_of, shown
+from blockerd.cli.reading import moment, stamp, view
 from blockerd.journal.read import View
 from blockerd.journal.schema import JournalError
-from blockerd.journal.spool import Level
 from blockerd.model import Attempt
-from blockerd.report.period import midnight
-from blockerd.settings import Settings
 
 ON_SCREEN = 50
 """Attempts shown on a screen where no limit is given."""
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_DURATION = re.compile(r"^(\d{1,9})([smhdw])$")
-_DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
-_FORMS = "write 2h, 7d, 2026-11-22 or 2026-11-22T18:00:00Z"
-
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
     """Adds the command of this file."""
-    from blockerd.cli import data, record  # which read times the way this file does
-
     log = commands.add_parser("log", help="the recorded attempts", allow_abbrev=False)
     log.add_argument("--since", metavar="WHEN", help="from then on: 2h, 7d (ago), 2026-11-22, 2026-11-22T18:00:00Z")
     log.add_argument("--until", metavar="WHEN", help="up to then; a date means to the end of that day")
@@ -61,16 +51,6 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def view(settings: Settings) -> View:
-    """The record of this install.
-
-    Raises:
-        JournalError: it cannot be read.
-    """
-    folder = settings.state.dir
-    return View(folder / "journal.sqlite", folder / "spool", Level(settings.privacy.level))
-
-
 def as_dict(attempt: Attempt) -> dict[str, Any]:
     """`attempt` with the keys of the contract, in its order."""
     return {
@@ -88,32 +68,6 @@ def as_dict(attempt: Attempt) -> dict[str, Any]:
         "count": attempt.count,
         "kind": attempt.kind,
     }
-
-
-def stamp(at_us: int) -> str:
-    """Unix microseconds as RFC 3339 in UTC with milliseconds, cut, not rounded."""
-    return f"{_second(at_us // 1_000_000)}.{at_us // 1000 % 1000:03d}Z"
-
-
-@lru_cache(256)
-def _second(seconds: int) -> str:
-    return clock.rfc3339(seconds).partition(".")[0]
-
-
-def moment(option: str, text: str, zone: tzinfo, now_us: int, *, whole_day: bool = False) -> int:
-    """Unix microseconds for `text`: that long ago, a day in `zone` (its end where `whole_day`), or RFC 3339.
-
-    Raises:
-        Stop: none of these.
-    """
-    try:
-        if ago := _DURATION.match(text):
-            return now_us - int(ago[1]) * _UNITS[ago[2]] * 1_000_000
-        if _DATE.match(text):
-            return midnight(date.fromisoformat(text) + timedelta(days=int(whole_day)), zone)
-        return round(clock.parse_rfc3339(text) * 1_000_000)
-    except (ValueError, OverflowError):
-        raise Stop(f"{option} {text}: no time; {_FORMS}") from None
 
 
 def _screen(record: View, since: int, until: int, args: argparse.Namespace, zone: tzinfo) -> None:

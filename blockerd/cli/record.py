@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 
 from blockerd import clock
 from blockerd.cli.data import asked, hold
-from blockerd.cli.log import stamp, view
 from blockerd.cli.output import Stop, bold, columns, dump, say, settings_of
+from blockerd.cli.reading import stamp, view
 from blockerd.control.around import around
 from blockerd.control.journal import Keeper
 from blockerd.journal.check import Checked, check

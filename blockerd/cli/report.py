@@ -14,8 +14,8 @@ from blockerd import clock
 from blockerd.cli import report_mails as mails
 from blockerd.cli import report_words
 from blockerd.cli.ask import ask
-from blockerd.cli.log import stamp, view
 from blockerd.cli.output import Stop, dump, say, settings_of
+from blockerd.cli.reading import stamp, view
 from blockerd.cli.report_preview import Shown, preview
 from blockerd.journal.read import View
 from blockerd.journal.schema import JournalError

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 from blockerd import clock
 from blockerd.cli import time_text
-from blockerd.cli.log import view
 from blockerd.cli.output import Stop, bold, dump, say, settings_of
+from blockerd.cli.reading import view
 from blockerd.cli.time_record import activitywatch, records_of, requests_in
 from blockerd.journal.read import View
 from blockerd.journal.schema import JournalError

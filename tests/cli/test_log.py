@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from blockerd import clock
-from blockerd.cli.log import moment, stamp
 from blockerd.cli.main import main
 from blockerd.cli.output import Stop
+from blockerd.cli.reading import moment, stamp
 from blockerd.journal.append import Journal
 from blockerd.journal.spool import Level
 from tests.journal.spooling import SECOND, START, Spool
