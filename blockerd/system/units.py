@@ -91,9 +91,10 @@ def install(wish: Wish, machine: Machine) -> tuple[Step, ...]:
         )
     ]
     config = PurePosixPath(places.config)
+    own = config.parent.name == "blockerd"  # /etc itself stays as it is where the settings lie in it
     as_service = ("runuser", "-u", places.user, "--", places.program)
     return (
-        Folder("settings", str(config.parent), 0o750, f"root:{places.user}", data=True),
+        *([Folder("settings", str(config.parent), 0o750, f"root:{places.user}", data=True)] if own else []),
         Folder("state and record", places.state, 0o700, places.owner, data=True),
         Command(
             "settings and state belong to the service",

@@ -6,7 +6,7 @@ from blockerd.system import nftables, units
 from blockerd.system.picture import Holder, Machine, NetLink, Resolv
 from blockerd.system.plan import PlanError, choose, plan, shown
 from blockerd.system.resolved import DROP_IN, OWN_RESOLV
-from blockerd.system.steps import Command, File, Link
+from blockerd.system.steps import Command, File, Folder, Link
 from blockerd.system.wish import Places, Way, Wish
 from tests.system.machines import DESKTOP, MACHINES, PLAIN, SERVER, TOOLS, WSL
 
@@ -120,3 +120,12 @@ def test_logins_are_told_that_there_is_a_filter():
     notes = [step for step in plan(PLAIN, Wish()).steps if isinstance(step, File) and "login" in step.title]
     assert len(notes) == 2
     assert all(b"blockerd uninstall" in step.content for step in notes)
+
+
+def test_a_folder_that_is_not_ours_keeps_its_owner_and_mode():
+    def folders(config: str) -> set[str]:
+        steps = plan(PLAIN, Wish(Places(config=config))).steps
+        return {step.path for step in steps if isinstance(step, Folder)}
+
+    assert "/etc/blockerd" in folders("/etc/blockerd/blockerd.toml")
+    assert "/etc" not in folders("/etc/blockerd.toml")
