@@ -134,7 +134,7 @@ def weight(pid: int, port: int, gigabytes: float) -> dict[str, Any]:
     for number in range(max(1, round(gigabytes * 4))):
         stream = _curl(port, 256)
         while stream.poll() is None:
-            time.sleep(0.2)
+            time.sleep(0.2)  # polls with a limit
             seen.append((number / 4, resident(pid) / 2**20))
         if stream.returncode:
             raise SystemExit(f"a stream ended with {stream.returncode}")
@@ -205,7 +205,7 @@ def _asked(port: int, count: int) -> float:
             sock.send(query)
             sock.recv(512)
             took.append((time.perf_counter() - began) * 1000)
-            time.sleep(0.0005)
+            time.sleep(0.0005)  # the pace of the questions
     return sorted(took)[count * 99 // 100]
 
 

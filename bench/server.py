@@ -145,7 +145,7 @@ def ask(port: int, name: str, qtype: int = 1, patience: float = 0.05) -> bytes:
         except TimeoutError:
             return b""
         except OSError:  # nobody listens yet: do not spin
-            time.sleep(0.002)
+            time.sleep(0.002)  # polls with a limit, gently
             return b""
 
 

@@ -79,7 +79,7 @@ def run_ls(args: argparse.Namespace) -> int:
         say("Nobody reads your notes. To ask somebody, add a [[report.partner]] to the settings.")
         return 0
     table = [("Name", "Address", "Reads", "State", "Asked again by")]
-    table += [tuple(str(row[key]) for key in ("name", "address", "role", "told", "until")) for row in rows]  # type: ignore[misc]
+    table += [tuple(str(row[key]) for key in ("name", "address", "role", "told", "until")) for row in rows]  # type: ignore[misc]  # always five columns
     for line in columns(table):
         say(line)
     say(f"The next note is due on {due:%a %d %b %Y, %H:%M}.")

@@ -60,7 +60,7 @@ class Watch:
         self._gone: int | None = None
         self._due: int | None = None
 
-    def look(self, db: Any, now: int) -> None:  # noqa: ANN401
+    def look(self, db: Any, now: int) -> None:  # noqa: ANN401  (the journal's connection: apsw is known in journal/ alone)
         """At each tick. What waits from before a restart of this process counts its half hour anew."""
         runs = self._filters()
         if runs or self._gone is None:
@@ -84,7 +84,7 @@ class Watch:
         )
 
 
-def _put(db: Any, what: Says, now: int, due: int, detail: dict[str, str]) -> Sequence[Partner]:  # noqa: ANN401
+def _put(db: Any, what: Says, now: int, due: int, detail: dict[str, str]) -> Sequence[Partner]:  # noqa: ANN401  (the journal's connection)
     reading = _reading(db)
     for one in reading:
         send = Send(what, one.place, one.address, one.role, road=one.road)
@@ -92,11 +92,11 @@ def _put(db: Any, what: Says, now: int, due: int, detail: dict[str, str]) -> Seq
     return reading
 
 
-def _notices(db: Any) -> list[Row]:  # noqa: ANN401
+def _notices(db: Any) -> list[Row]:  # noqa: ANN401  (the journal's connection)
     return [row for row in mailbox.rows(db) if row.what in _HOW.values() and row.copy_of is None]
 
 
-def _recent(db: Any, now: int) -> bool:  # noqa: ANN401
+def _recent(db: Any, now: int) -> bool:  # noqa: ANN401  (the journal's connection)
     """True if a notice waits, went, or was taken back within AGAIN_US."""
     counted = (one for one in _notices(db) if one.state != Stand.DROPPED or one.trouble == TAKEN_BACK)
     return any(now - one.queued < AGAIN_US for one in counted)
@@ -106,10 +106,10 @@ def _by_itself(row: Row) -> bool:
     return row.detail.get("by") == _AUTO["by"]
 
 
-def _drop(db: Any, found: Sequence[Row], now: int, why: str) -> None:  # noqa: ANN401
+def _drop(db: Any, found: Sequence[Row], now: int, why: str) -> None:  # noqa: ANN401  (the journal's connection: apsw is known in journal/ alone)
     for row in found:
         mailbox.done(db, row.id, Stand.DROPPED, now, why)
 
 
-def _reading(db: Any) -> list[Partner]:  # noqa: ANN401
+def _reading(db: Any) -> list[Partner]:  # noqa: ANN401  (the journal's connection)
     return [one for one in mailbox.partners(db).values() if one.reads]
