@@ -6,13 +6,13 @@ Writes the table of docs/install-matrix.md. Seven minutes for each kind: `python
 """
 
 import argparse
-import json
 import shutil
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from blockerd import clock
@@ -21,7 +21,7 @@ from tests.room.room import ROOT, STORE, Room, program
 
 SUITES = {"bookworm": "Debian 12", "trixie": "Debian 13"}
 RESULT = ROOT / "docs/install-matrix.md"
-KEPT = STORE / "results"
+CELLS = 7
 MARK = "<!-- what follows is written by the run -->"
 PYTHON = "/opt/blockerd/bin/python"
 OFF = ("blockerd", "uninstall", "--send", "nothing", "--data", "remove")
@@ -91,31 +91,33 @@ def trial(suite: str, kind: str, work: Path, at: str) -> Found:
     return found
 
 
-def keep(found: Found) -> None:
-    """Beside the rooms, so that a long run can be made in pieces."""
-    KEPT.mkdir(parents=True, exist_ok=True)
-    (KEPT / f"{found.suite}-{found.kind}.json").write_text(json.dumps(asdict(found)), "utf-8")
+def kept(text: str) -> Iterator[Found]:
+    """What the document says of earlier runs, so that a long run can be made in pieces."""
+    suites = {said: suite for suite, said in SUITES.items()}
+    kinds = {said: kind for kind, said in homes.KINDS.items()}
+    for line in text.split(MARK)[-1].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == CELLS and cells[2].isdigit():
+            release, kind, there, back, left, day, seconds = cells
+            number, at = back.rstrip(")").split(" (")
+            troubles = [] if left == "none" else ["told in that run"] * int(left)
+            yield Found(suites[release], kinds[kind], day, at, int(there), int(number), float(seconds), troubles)
 
 
-def kept() -> list[Found]:
-    """The last result of each kind on each release."""
-    paths = (KEPT / f"{suite}-{kind}.json" for suite in SUITES for kind in homes.KINDS)
-    return [Found(**json.loads(path.read_bytes())) for path in paths if path.exists()]
-
-
-def table(results: list[Found]) -> str:
+def table(found: Sequence[Found]) -> str:
     """The part of the document that a run writes."""
+    by_place = {(one.suite, one.kind): one for one in found}  # the newest of each
+    places = [(suite, kind) for suite in SUITES for kind in homes.KINDS]
+    results = [by_place[place] for place in places if place in by_place]
     rows = [
         f"| {SUITES[one.suite]} | {homes.KINDS[one.kind]} | {one.installing} | {one.uninstalling} "
         f"({one.at}) | {len(one.troubles) or 'none'} | {one.day} | {one.seconds:.0f} |"
         for one in results
     ]
-    known = {(one.suite, one.kind) for one in results}
     rows += [
         f"| {SUITES[suite]} | {homes.KINDS[kind]} | | | not run yet | | |"
-        for suite in SUITES
-        for kind in homes.KINDS
-        if (suite, kind) not in known
+        for suite, kind in places
+        if (suite, kind) not in by_place
     ]
     kills = sum(one.installing + one.uninstalling for one in results)
     left = sum(len(one.troubles) for one in results)
@@ -135,23 +137,24 @@ def main(words: list[str]) -> int:
     parser.add_argument("--only", metavar="SUITE:KIND", action="append")
     parser.add_argument("--beside", type=int, default=1, metavar="N", help="rooms at a time")
     parser.add_argument("--at", choices=["steps", "moments"], default="steps", help="after each step, or between too")
-    parser.add_argument("--table", action="store_true", help="only write the table of what was found before")
     args = parser.parse_args(words)
-    pairs = [] if args.table else [(suite, kind) for suite in SUITES for kind in homes.KINDS]
+    pairs = [(suite, kind) for suite in SUITES for kind in homes.KINDS]
     pairs = [pair for pair in pairs if not args.only or ":".join(pair) in args.only]
+    writing = threading.Lock()
     for suite in dict.fromkeys(suite for suite, _ in pairs):
         program(suite)
 
     def one(pair: tuple[str, str]) -> Found:
         found = trial(*pair, STORE / "runs" / f"matrix-{'-'.join(pair)}", args.at)
         found.day = clock.utc(clock.now()).date().isoformat()
-        keep(found)
+        with writing:
+            text = RESULT.read_text("utf-8")
+            head = text.split(MARK)[0]
+            RESULT.write_text(f"{head}{MARK}\n\n{table([*kept(text), found])}", "utf-8")
         return found
 
     with ThreadPoolExecutor(args.beside) as pool:
         results = list(pool.map(one, pairs))
-    head = RESULT.read_text("utf-8").split(MARK)[0] if RESULT.exists() else ""
-    RESULT.write_text(f"{head}{MARK}\n\n{table(kept())}", "utf-8")
     for found in results:
         for line in found.troubles:
             sys.stderr.write(f"{found.suite} {found.kind}: {line}\n")
