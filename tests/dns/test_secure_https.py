@@ -7,9 +7,9 @@ from contextlib import ExitStack, asynccontextmanager
 import pytest
 
 from blockerd.dns import secure_link
-from blockerd.dns.bootstrap import look_up
 from blockerd.dns.secure import Channel
 from blockerd.dns.secure_https import aged
+from blockerd.dns.stub import look_up
 from blockerd.settings import Endpoint, Scheme, Upstream
 from tests.fakes.packets import AAAA, a, opt, query, response, soa, ttls, type_of
 from tests.fakes.tlsupstream import (
@@ -46,7 +46,7 @@ def names() -> Iterator[StubUpstream]:
     """A bootstrap server that knows every name to be 127.0.0.1."""
     with ExitStack() as stack:
         stub = stack.enter_context(stub_upstream(_loopback))
-        asyncio.run(look_up(NAME, [of(stub)]))  # once it answers it has opened all that it opens
+        asyncio.run(look_up(NAME, [of(stub)], 1.0))  # once it answers it has opened all that it opens
         yield stub
 
 

@@ -16,8 +16,9 @@ from urllib.parse import urljoin, urlsplit
 import httpx2
 
 import blockerd
+from blockerd.dns.stub import LookupFailed
 from blockerd.lists.fetch.decode import Body, BodyError
-from blockerd.lists.fetch.resolve import LookupFailed, Resolve, is_public
+from blockerd.lists.fetch.resolve import Resolve, is_public
 
 MAX_REDIRECTS = 5
 SECONDS = 60.0
