@@ -212,6 +212,8 @@ class _Asking:
         return step is not Step.WAIT
 
     def _gone(self, attempt: Try, sock: socket.SocketType) -> None:
+        if not self._done:
+            return
         self._socks.remove(sock)
         self._owner.sockets.close(sock)
         now = self._owner.loop.time()
@@ -255,14 +257,16 @@ class _Asking:
         done, self._done = self._done, None
         if not done:
             return
+        scan = self._exchange.scan
         for sock in self._socks:
             self._owner.sockets.close(sock)
+        del self._exchange, self._socks  # the deadlines of the tries hold this object for seconds yet, and little else
         current = asyncio.current_task(self._owner.loop) if self._tasks else None
         for task in self._tasks:
             if task is not current:
                 task.cancel()
         self._owner.pending -= 1
-        done(packet, self._exchange.scan)
+        done(packet, scan)
 
 
 async def exchange_tcp(address: Upstream, query: bytes) -> bytes:
