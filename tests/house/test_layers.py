@@ -37,6 +37,7 @@ LAYERS = {
     "blockerd.report": EDGE,
     "blockerd.system": EDGE,
     "blockerd.process": EDGE,
+    "blockerd.dns.stub": CORE,  # not pure (it asks), yet all look names up by it before there is a resolver
     "blockerd.settings": CORE,  # not pure (it reads the file), yet binding.change asks it which way is weaker
     "blockerd": RECORD,  # only the version
     "blockerd.model": RECORD,
