@@ -18,6 +18,7 @@ from blockerd.dns import roads, safesearch, special
 from blockerd.dns.cache import Cache
 from blockerd.dns.clients import Clients, packed
 from blockerd.dns.engine import Counters, Engine, block_tail
+from blockerd.dns.following import Following
 from blockerd.dns.gate import Question
 from blockerd.dns.listener import Resolver, bind
 from blockerd.dns.upstream import Upstreams
@@ -25,9 +26,7 @@ from blockerd.dns.wire import Fast, make_serve, next_second, prepare
 from blockerd.journal import spool
 from blockerd.journal.alive import COUNTERS, AliveMark, Mark
 from blockerd.journal.ended import ending, note_of
-from blockerd.lists.guard import Protected, guard_of
-from blockerd.lists.snapshot import SnapshotError, read_pointer
-from blockerd.lists.state import open_policy
+from blockerd.lists.guard import guard_of
 from blockerd.model import Decision, kind_of
 from blockerd.policy.decide import Policy
 from blockerd.policy.name import from_text, site_of, to_text
@@ -39,9 +38,6 @@ log = logging.getLogger(__name__)
 
 TICK = 0.25
 """Seconds between two looks at `policy.current`: a change is live within this time."""
-
-BAD_AGAIN = 2.0
-"""Seconds until a policy that could not be opened is looked at again: reading it takes a while, and it rarely heals."""
 
 _COLLECT = (50_000, 20, 50)
 """How seldom cycles are looked for: a kept answer is made of tuples that are in none, and each look goes through them
@@ -59,15 +55,11 @@ class DnsProcess:
         self._settings = settings
         self._reload = reload
         self._folder = settings.state.dir
-        self._guard: Protected = guard_of(settings)
+        self._following = Following(settings.state.dir, lambda: guard_of(self._settings))
         self._writer = spool.Writer(
             spool_folder(settings), "dns", clock.now_us, clock.monotonic, cap_bytes=settings.dns.spool_mb << 20
         )
         self._cache = Cache(settings.dns.cache_entries)
-        self._stamp: tuple[int, ...] = ()
-        self._bad_stamp: tuple[int, ...] = ()
-        self._again_at = 0.0
-        self._problem = ""
         self._roads = roads.Roads()
         self._roads_stamp: tuple[int, ...] = ()
         self._upstreams: Upstreams | None = None
@@ -125,7 +117,9 @@ class DnsProcess:
     async def _tick(self, lifeline: Lifeline) -> None:
         """Looks for a new policy, ends memos, counts losses, says how things are."""
         now = clock.now()
-        self._follow(now)
+        policy = self._following.poll(self._engine.policy if self._engine else None, now)
+        if policy:
+            self._adopt(policy, now)
         self._follow_roads()
         if self._engine and self._resolver and not self._ticks:
             await self._resolver.go(self._engine, make_serve(self._engine.fast))
@@ -181,7 +175,7 @@ class DnsProcess:
 
     def _read_again(self, loop: asyncio.AbstractEventLoop) -> None:
         """SIGHUP: takes up upstreams, cache and answers of an edited configuration; a bad one is told and left."""
-        self._stamp = ()
+        self._following.again()
         try:
             fresh = self._reload()
         except ConfigError as error:
@@ -200,32 +194,6 @@ class DnsProcess:
             self._engine = self._engine_for(self._engine.policy, self._engine.fast, self._engine.counters)
             if self._resolver and self._ticks:
                 self._resolver.change(self._engine, make_serve(self._engine.fast))
-
-    def _follow(self, now: float) -> None:
-        """Takes up a policy that is not the live one; a bad one is told once and the live one stays."""
-        try:
-            stat = os.stat(self._folder / "policy.current")
-        except OSError:
-            self._complain("no policy yet; run: blockerd lists build")
-            return
-        stamp = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
-        if stamp == self._stamp or (stamp == self._bad_stamp and now < self._again_at):
-            return
-        try:
-            policy = self._open()
-        except (SnapshotError, ValueError, KeyError, TypeError) as error:
-            self._complain(str(error))
-            self._bad_stamp, self._again_at = stamp, now + BAD_AGAIN
-            return
-        pointer = read_pointer(self._folder)
-        older = pointer is not None and policy.generation != pointer.generation
-        self._stamp = () if older else stamp
-        self._bad_stamp, self._again_at = stamp, now + BAD_AGAIN
-        self._problem = (
-            f"policy {policy.generation} is used, the newer one is damaged; run: blockerd lists build" if older else ""
-        )
-        if not older or self._engine is None:
-            self._adopt(policy, now)
 
     def _follow_roads(self) -> None:
         """Asks other resolvers about the zones in `run/roads.json`, and no longer where their time is over."""
@@ -259,20 +227,9 @@ class DnsProcess:
         """Zones in wire form that a resolver in this network knows, configured or for now."""
         return frozenset(from_text(zone) for zone, _ in self._settings.dns.local_domains) | frozenset(self._roads.zones)
 
-    def _complain(self, problem: str) -> None:
-        if problem != self._problem:
-            self._problem = problem
-            log.warning("%s", problem)
-
-    def _open(self) -> Policy:
-        pointer = read_pointer(self._folder)
-        live = self._engine.policy if self._engine else None
-        same = pointer is not None and live is not None and live.generation == pointer.generation
-        return open_policy(self._folder, self._guard, live.table if live and same else None)
-
     def _adopt(self, policy: Policy, now: float) -> None:
         """Makes `policy` the live one, with the hot path as of `now`."""
-        fast = prepare(policy, now, block_tail(policy), protected_digest=self._guard.digest)
+        fast = prepare(policy, now, block_tail(policy), protected_digest=self._following.guard.digest)
         if self._engine is None:
             self._engine = self._engine_for(policy, fast, Counters())
         else:
@@ -325,7 +282,7 @@ class DnsProcess:
         counters["queries"] += self._resolver.fast_answers
         status = {
             "pid": os.getpid(), "generation": policy.generation, "state": policy.state.number, "counters": counters,
-            "cache": len(self._cache), "problem": self._problem,
+            "cache": len(self._cache), "problem": self._following.problem,
         }  # fmt: skip
         data = json.dumps(status).encode()
         if data == self._status:

@@ -28,7 +28,7 @@ def test_a_clock_that_is_moved_into_a_window_closes_it_at_the_next_tick(
     settings = load(tmp_path / "blockerd.toml", {}, tmp_path)
     settings.state.dir.mkdir(parents=True, exist_ok=True)
     process = DnsProcess(settings, lambda: settings)
-    process._guard = guard_of(())  # as the policy has it
+    process._following.guard = guard_of(())  # as the policy has it
     process._adopt(EVENINGS, MONDAY_NOON)
     engine = process._engine
     assert engine is not None
