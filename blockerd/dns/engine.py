@@ -188,6 +188,13 @@ class Engine:
         entry = self.cache.stale(forward.key, now)
         return entry is not None and entry.alias == forward.instead
 
+    def forget(self) -> None:
+        """Forgets every answer and failure."""
+        self.cache.clear()
+        self.failed.clear()
+        self.fast.templates.clear()
+        self.fast.memo.clear()
+
     def _old(self, question: Question, alias: bytes, client: str, now: float) -> bytes | None:
         if self._fleeting(question.name):
             return None

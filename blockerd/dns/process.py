@@ -39,6 +39,9 @@ log = logging.getLogger(__name__)
 TICK = 0.25
 """Seconds between two looks at `policy.current`: a change is live within this time."""
 
+STEP = 1.0
+"""Seconds between two ticks by which a clock is not slewed but set."""
+
 _COLLECT = (50_000, 20, 50)
 """How seldom cycles are looked for: a kept answer is made of tuples that are in none, and each look goes through them
 (6 % of a forwarded question with Python's own 700, 2026-11)."""
@@ -64,6 +67,7 @@ class DnsProcess:
         self._roads_stamp: tuple[int, ...] = ()
         self._upstreams: Upstreams | None = None
         self._since = 0.0
+        self._booted = 0.0
         self._next_change: float | None = None
         self._engine: Engine | None = None
         self._clients = Clients()
@@ -117,6 +121,7 @@ class DnsProcess:
     async def _tick(self, lifeline: Lifeline) -> None:
         """Looks for a new policy, ends memos, counts losses, says how things are."""
         now = clock.now()
+        self._mind_the_clock(now)
         policy = self._following.poll(self._engine.policy if self._engine else None, now)
         if policy:
             self._adopt(policy, now)
@@ -140,6 +145,12 @@ class DnsProcess:
             self._mark(What.MARK)
         if lost := self._writer.take_lost():
             self._lost(lost)
+
+    def _mind_the_clock(self, now: float) -> None:
+        """Forgets what has a time to end where the clock was set back: it would stay for as long as the step."""
+        before, self._booted = self._booted, now - clock.boottime_us() / 1e6
+        if self._engine and self._booted < before - STEP:
+            self._engine.forget()
 
     def _moment(self) -> tuple[int, int, int, str, int]:
         """Now by every clock (µs), the boot and the number of this run, as alive marks keep it."""
