@@ -315,7 +315,8 @@ def _upstreams(settings: Settings, loop: asyncio.AbstractEventLoop) -> Upstreams
 
 
 def _clients(settings: Settings) -> Clients:
-    return Clients((client.addresses, client.enrolled) for client in settings.client)
+    here = (endpoint.host for endpoint in settings.dns.listen)
+    return Clients(((client.addresses, client.enrolled) for client in settings.client), here)
 
 
 def _told(mark: Mark | None) -> dict[str, int | str]:
