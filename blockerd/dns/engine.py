@@ -167,8 +167,11 @@ class Engine:
             made = question.id.to_bytes(2, "big") + fresh(entry, question, message.opt_record(question))
             return _fit(made, question, forward.limit)
         answer = None if told else self.late(forward, now)
+        old = answer is not None or (told and self.has_old(forward, now))
         if packet != b"":
-            self._remember_failure(forward.key, now + (FAILED_FOR if answer is None else FAILED_FOR_WITH_OLD))
+            self._remember_failure(forward.key, now + (FAILED_FOR_WITH_OLD if old else FAILED_FOR))
+        if told:
+            return b""
         if answer is None:
             self.counters.servfail += 1
             answer = message.failure(question, gate.SERVFAIL)
