@@ -295,10 +295,10 @@ def test_answers_under_way_to_a_client_that_takes_none_are_bounded(monkeypatch: 
         held._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
         writer.write(b"".join(_frame(f"late{qid}.test", qid) for qid in range(100)))
         await _until(lambda: len(server.waiting) == 100)
-        most = 0
+        transport, most = held._transport, 0
         for packet, reply in server.waiting:
             reply(packet + bytes(64_000))
-            most = max(most, held._transport.get_write_buffer_size() if held._transport else 0)
+            most = max(most, transport.get_write_buffer_size())
         assert most < 200_000 + 2 * 65536
         await _until(lambda: not connections.open)
         writer.close()
