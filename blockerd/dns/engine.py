@@ -80,7 +80,7 @@ class Asked:
 
 @dataclass(slots=True)
 class Counters:
-    """What this process did since its start. `fast` counts what `wire` answered."""
+    """What this process did since its start, with what `wire` answered."""
 
     queries: int = 0
     blocked: int = 0

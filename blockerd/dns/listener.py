@@ -136,7 +136,6 @@ class Resolver:
         self._engine: Engine | None = None
         self._serve: Serve | None = None
         self._seen: set[str] = set()
-        self.fast_answers = 0
 
     async def go(self, engine: Engine, serve: Serve) -> None:
         """Begins to read, with a good policy."""
@@ -184,6 +183,7 @@ class Resolver:
 
     def _batch(self, udp: _Udp, lengths: Sequence[int]) -> None:
         assert self._serve is not None
+        assert self._engine is not None
         batch, names, numbers = udp.batch, self._names, self._numbers
         now = clock.now()
         seats: list[int] | None = [] if udp.lan else None
@@ -197,11 +197,14 @@ class Resolver:
             sizes, rest = [0] * len(lengths), list(range(len(lengths)))
             names.clear()
             numbers.clear()
+        counters, answered, blocked = self._engine.counters, len(lengths) - len(rest), len(names)
+        counters.queries += answered
+        counters.blocked += blocked
+        counters.cached += answered - blocked
         if names:
             self._record(udp, names, numbers, seats)
             names.clear()
             numbers.clear()
-        self.fast_answers += len(lengths) - len(rest)
         if not rest:
             batch.send(sizes, ())
             return

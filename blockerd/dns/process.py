@@ -192,8 +192,9 @@ class DnsProcess:
         except ConfigError as error:
             log.warning("%s; the settings stay as they were", "; ".join(error.problems))
             return
-        if fresh.dns.listen != self._settings.dns.listen:
-            log.warning("dns.listen has changed: it takes effect at the next start")
+        for key in ("listen", "spool_mb"):
+            if getattr(fresh.dns, key) != getattr(self._settings.dns, key):
+                log.warning("dns.%s has changed: it takes effect at the next start", key)
         self._settings = fresh
         if self._resolver:
             self._clients = _clients(fresh)
@@ -288,12 +289,10 @@ class DnsProcess:
     def _say_status(self, now: float) -> None:
         """Writes `run/dns.json` where something changed, for `status`; a page of memory, no sync."""
         assert self._engine is not None
-        assert self._resolver is not None
-        policy, counters = self._engine.policy, asdict(self._engine.counters)
-        counters["queries"] += self._resolver.fast_answers
+        policy = self._engine.policy
         status = {
-            "pid": os.getpid(), "generation": policy.generation, "state": policy.state.number, "counters": counters,
-            "cache": len(self._cache), "problem": self._following.problem,
+            "pid": os.getpid(), "generation": policy.generation, "state": policy.state.number,
+            "counters": asdict(self._engine.counters), "cache": len(self._cache), "problem": self._following.problem,
         }  # fmt: skip
         data = json.dumps(status).encode()
         if data == self._status:

@@ -283,6 +283,16 @@ def test_an_attempt_is_spooled_before_the_answer_leaves(tmp_path: Path, stub: St
     _run(tmp_path, scenario, stub.address())
 
 
+def test_what_the_hot_path_answers_is_counted_like_the_rest(tmp_path: Path, stub: StubUpstream):
+    async def scenario(running: Running) -> None:
+        for packet in (*(query("www.listed.test", edns=opt()),) * 3, *(query("site.test"),) * 4):
+            await running.ask(packet)
+        got = running.engine.counters
+        assert (got.queries, got.blocked, got.cached, got.forwarded) == (7, 3, 3, 1)
+
+    _run(tmp_path, scenario, stub.address())
+
+
 def test_a_taken_port_is_refused_and_nothing_stays_bound():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken, socket.socket(socket.AF_INET) as free:
         taken.bind(("127.0.0.1", 0))
