@@ -58,7 +58,7 @@ class Following:
             self._tell(str(error))
             return None
         if policy.table.protected_digest != guard.digest:
-            told.append("a protected name is new and not yet built in; run: blockerd lists build")
+            told.append("protected names have changed since the last build; if this stays, run: blockerd lists build")
         self._tell("; ".join(told))
         healed = live is None or (policy.generation, guard.digest) != (live.generation, self.guard.digest)
         self.guard = guard
