@@ -1,4 +1,4 @@
-"""Sockets of the resolver: binds, reads batches, hands leftovers to the engine, sends answers.
+"""The resolver at its sockets: reads batches, hands leftovers to the engine, sends answers.
 
 `Resolver` owns the sockets and the loop's callbacks; one event loop, one thread. Nothing is read before `go` is
 called with a good policy. A datagram handler's surprise is counted and logged once per kind, and the next packet is
@@ -23,7 +23,6 @@ from blockerd.dns.tcp import Connections
 from blockerd.dns.upstream import Upstreams
 from blockerd.dns.wire import BATCH, Serve
 from blockerd.journal.spool import From, Writer
-from blockerd.settings import Endpoint
 
 if TYPE_CHECKING:
     from blockerd.dns.cache import Key
@@ -40,7 +39,6 @@ TURN = 0.002
 """Seconds that one call of the reader may take before timers, upstreams and TCP have their turn."""
 
 _LAST_REPLIES = 10.0
-_RECEIVE_BYTES = 4 * 1024 * 1024
 _LAN = {socket.AF_INET: From.ADDRESSES4, socket.AF_INET6: From.ADDRESSES6}
 _LOOPBACK = {"127.0.0.1": From.LOOPBACK4, "::1": From.LOOPBACK6}
 
@@ -48,10 +46,6 @@ _LOOPBACK = {"127.0.0.1": From.LOOPBACK4, "::1": From.LOOPBACK6}
 Reply = Callable[[bytes], None]
 Waiting = list[tuple[Forward, Reply]]
 """Who waits for the answer to one question, which the first of them had asked; that one may have had an answer."""
-
-
-class BindError(OSError):
-    """An address cannot be listened on; the message says which, why and by whom it is held where that is known."""
 
 
 @dataclass(slots=True)
@@ -63,57 +57,8 @@ class _Udp:
     more: Callable[[int], object]
 
 
-def bind(endpoints: Sequence[Endpoint]) -> list[tuple[socket.socket, socket.socket]]:
-    """A UDP and a listening TCP socket for every endpoint; all or none.
-
-    Raises:
-        BindError: one of them is taken or not allowed.
-    """
-    pairs: list[tuple[socket.socket, socket.socket]] = []
-    try:
-        for endpoint in endpoints:
-            pair = _pair(endpoint)
-            if pair:
-                pairs.append(pair)
-    except BindError:
-        for udp, tcp in pairs:
-            udp.close()
-            tcp.close()
-        raise
-    return pairs
-
-
-def _pair(endpoint: Endpoint) -> tuple[socket.socket, socket.socket] | None:
-    """None where the machine has no IPv6 at all and the endpoint is its loopback address."""
-    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
-    made: list[socket.socket] = []
-    try:
-        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-            sock = socket.socket(family, kind | socket.SOCK_CLOEXEC)
-            made.append(sock)
-            sock.setblocking(False)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            if kind == socket.SOCK_STREAM:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((endpoint.host, endpoint.port))
-    except OSError as error:
-        for sock in made:
-            sock.close()
-        if family == socket.AF_INET6 and endpoint.host == "::1" and error.errno in _NO_IPV6:
-            return None
-        raise BindError(error.errno, f"{endpoint}: {error.strerror}") from None
-    made[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
-    made[1].listen(256)
-    return made[0], made[1]
-
-
-_NO_IPV6 = (97, 99, 49, 10047, 10049)
-"""EAFNOSUPPORT and EADDRNOTAVAIL of Linux, macOS and Windows: a machine without IPv6 still gets its filter."""
-
-
 class Resolver:
-    """Serves the sockets of `bind` once `go` has given it an engine and a hot path."""
+    """Serves the sockets of `dns.sockets.bind` once `go` has given it an engine and a hot path."""
 
     def __init__(
         self,

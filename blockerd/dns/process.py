@@ -20,7 +20,8 @@ from blockerd.dns.clients import Clients, packed
 from blockerd.dns.engine import Counters, Engine, block_tail
 from blockerd.dns.following import Following
 from blockerd.dns.gate import Question
-from blockerd.dns.listener import Resolver, bind
+from blockerd.dns.listener import Resolver
+from blockerd.dns.sockets import bind
 from blockerd.dns.upstream import Upstreams
 from blockerd.dns.wire import Fast, make_serve, next_second, prepare
 from blockerd.journal import spool
@@ -57,14 +58,12 @@ class DnsProcess:
     def __init__(self, settings: Settings, reload: Callable[[], Settings]) -> None:
         self._settings = settings
         self._reload = reload
-        self._folder = settings.state.dir
         self._following = Following(settings.state.dir, lambda: guard_of(self._settings))
         self._writer = spool.Writer(
             spool_folder(settings), "dns", clock.now_us, clock.monotonic, cap_bytes=settings.dns.spool_mb << 20
         )
         self._cache = Cache(settings.dns.cache_entries)
-        self._roads = roads.Roads()
-        self._roads_stamp: tuple[int, ...] = ()
+        self._roads = roads.Following(settings.state.dir / "run" / roads.FILE, boot_id)
         self._upstreams: Upstreams | None = None
         self._since = 0.0
         self._booted = 0.0
@@ -125,7 +124,8 @@ class DnsProcess:
         policy = self._following.poll(self._engine.policy if self._engine else None, now)
         if policy:
             self._adopt(policy, now)
-        self._follow_roads()
+        if self._roads.poll(clock.boottime_us()):
+            self._lead()
         if self._engine and self._resolver and not self._ticks:
             await self._resolver.go(self._engine, make_serve(self._engine.fast))
             lifeline.say("ready")
@@ -207,33 +207,17 @@ class DnsProcess:
             if self._resolver and self._ticks:
                 self._resolver.change(self._engine, make_serve(self._engine.fast))
 
-    def _follow_roads(self) -> None:
-        """Asks other resolvers about the zones in `run/roads.json`, and no longer where their time is over."""
-        path = self._folder / "run" / roads.FILE
-        try:
-            stat = os.stat(path)
-            stamp: tuple[int, ...] = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
-        except OSError:
-            stamp = ()
-        now = clock.boottime_us()
-        if stamp == self._roads_stamp and not 0 < self._roads.end <= now:
-            return
-        self._roads_stamp = stamp
-        fresh = roads.read(path, boot_id(), now) if stamp else roads.Roads()
-        changed, self._roads = fresh.zones != self._roads.zones, fresh
-        if changed and self._upstreams:
-            self._upstreams.lead(fresh.zones)
-        if changed and self._engine:
-            self._lead(self._engine)
-
-    def _lead(self, engine: Engine) -> None:
-        """Lets `engine` know the roads; what it keeps ready for other zones' answers is made anew."""
-        local = self._local()
-        engine.local, engine.fleeting = local, frozenset(self._roads.zones)
-        engine.special = special.table(private_relay=self._settings.dns.private_relay, local=local)
-        engine.failed.clear()
-        engine.fast.templates.clear()
-        engine.fast.memo.clear()
+    def _lead(self) -> None:
+        """Lets upstreams and engine know the roads; what is kept ready for other zones' answers is made anew."""
+        if self._upstreams:
+            self._upstreams.lead(self._roads.zones)
+        engine = self._engine
+        if engine:
+            engine.local, engine.fleeting = self._local(), frozenset(self._roads.zones)
+            engine.special = special.table(private_relay=self._settings.dns.private_relay, local=engine.local)
+            engine.failed.clear()
+            engine.fast.templates.clear()
+            engine.fast.memo.clear()
 
     def _local(self) -> frozenset[bytes]:
         """Zones in wire form that a resolver in this network knows, configured or for now."""

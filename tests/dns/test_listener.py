@@ -13,7 +13,8 @@ import pytest
 from blockerd import clock
 from blockerd.dns import engine, exchange, listener
 from blockerd.dns.engine import Engine
-from blockerd.dns.listener import BindError, Resolver, bind
+from blockerd.dns.listener import Resolver
+from blockerd.dns.sockets import BindError, bind
 from blockerd.dns.upstream import Upstreams
 from blockerd.dns.wire import make_serve
 from blockerd.journal import spool
