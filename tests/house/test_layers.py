@@ -23,6 +23,7 @@ LAYERS = {
     "blockerd.web": STARTED,
     "blockerd.jobs": STARTED,
     "blockerd.control": SUPERVISOR,  # it introduces jobs and edges to each other in its process
+    "blockerd.dns.following": STARTED,
     "blockerd.dns.listener": STARTED,
     "blockerd.dns.process": STARTED,
     "blockerd.proxy.addon": STARTED,
