@@ -79,7 +79,7 @@ class Journal:
         self.agents: dict[str, int] = {}
         try:
             self._ready()
-        except apsw.Error:
+        except (apsw.Error, UnicodeDecodeError):
             self.close()  # the next drain tries again and says what is the matter
 
     def drain(

@@ -14,7 +14,7 @@ from pathlib import Path
 import apsw
 
 from blockerd.journal import merkle
-from blockerd.journal.grow import STEP, Pieces, load
+from blockerd.journal.grow import STEP, Pieces, hashes, load
 from blockerd.journal.heads import Head, heads
 from blockerd.journal.lookup import ATTEMPT_COLUMNS, Lookup, to_row
 from blockerd.journal.schema import JournalError, connect, unreadable
@@ -88,10 +88,7 @@ class Log:
 
     def level(self, level: int, first: int, count: int) -> list[bytes]:
         """Up to `count` hashes of a stored level from `first` on; of level 0, leaves."""
-        if level:
-            sql = "SELECT hash FROM nodes WHERE level = ? AND place >= ? AND place < ? ORDER BY place"
-            return [bytes(kept) for (kept,) in self.db.execute(sql, (level, first, first + count))]
-        return [merkle.leaf_hash(kept) for _, kept in self.commitments(first, first + count)]
+        return hashes(self.db, level, first, count)
 
     def commitment(self, n: int) -> bytes:
         """The commitment of leaf `n`.
