@@ -23,6 +23,7 @@ from blockerd.control.journal import Keeper
 from blockerd.control.mails import Maker, detail_of, own_road, since_day
 from blockerd.control.post import Post
 from blockerd.control.roads import roads_of
+from blockerd.journal import readers
 from blockerd.journal.log import Log
 from blockerd.journal.outbox import USER, Row
 from blockerd.journal.read import View
@@ -92,6 +93,7 @@ class Reports:
             try:
                 await asyncio.to_thread(self._decide)
                 trouble = await self._post.deliver(self._ways(), force=force)
+                await asyncio.to_thread(self._remember)
             except (JournalError, OSError) as error:
                 trouble = str(error)
             if trouble and trouble != self.trouble:
@@ -131,6 +133,7 @@ class Reports:
         try:
             async with self._alone:
                 said = await asyncio.to_thread(asked, self, request)
+                await asyncio.to_thread(self._remember)
         except (NotAgreed, JournalError, OSError, encrypt.AgeKeyError) as error:
             return {"error": str(error)}
         if asked is Reports._again or request.get("now") is True:
@@ -138,6 +141,10 @@ class Reports:
         if self.trouble and request.get("now") is True:
             return {"error": self.trouble}
         return {"said": said, "trouble": self.trouble}
+
+    def _remember(self) -> None:
+        """Notes beside the journal who reads, so that a new one goes on with them."""
+        self._keeper.within(lambda db: readers.remember(db, self.settings.state.dir / "journal.sqlite"))
 
     # -- what a tick decides
 
