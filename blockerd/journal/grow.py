@@ -8,7 +8,9 @@ one writer.
 
 import os
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from json.encoder import encode_basestring_ascii as quoted
+from typing import Any
 
 import apsw
 
@@ -44,7 +46,8 @@ def hashes(db: apsw.Connection, level: int, first: int, count: int) -> list[byte
         sql = "SELECT hash FROM nodes WHERE level = ? AND place >= ? AND place < ? ORDER BY place"
         return [bytes(kept) for (kept,) in db.execute(sql, (level, first, first + count))]
     sql = "SELECT hash FROM commitments WHERE n >= ? AND n < ? ORDER BY n"
-    return [leaf_hash(kept) for (kept,) in db.execute(sql, (first, first + count))]
+    rows: list[tuple[Any, ...]] = db.execute(sql, (first, first + count)).fetchall()
+    return [sha256(b"\x00" + kept).digest() for (kept,) in rows]  # leaf_hash, of 400,000 at each start
 
 
 def assert_fits(db: apsw.Connection) -> None:
@@ -106,10 +109,14 @@ class Pieces:
 
     def said(self, row: Row) -> bytes:
         """The bytes for `row`."""
-        names = ",".join(map(quoted, row.names))
+        return self.of(row.first, row.last, row.site, row.count, row.names, row.more)
+
+    def of(self, first: int, last: int, site: str, count: int, names: Sequence[str], more: int) -> bytes:
+        """The bytes for what a row has in its columns."""
+        named = ",".join(map(quoted, names))
         return (
-            f'{self._head}{row.first}{self._mid}{row.count},"kind":"attempt","last":{row.last}{self._list}{row.more}'
-            f',"names":[{names}],"site":{quoted(row.site)}{self._source}'
+            f'{self._head}{first}{self._mid}{count},"kind":"attempt","last":{last}{self._list}{more}'
+            f',"names":[{named}],"site":{quoted(site)}{self._source}'
         ).encode("ascii")
 
 

@@ -5,7 +5,6 @@ has been removed: a leaf below the first kept commitment has no hash of its own 
 Called by the makers of heads and mails, by `journal.check` and by exports.
 """
 
-import heapq
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -166,10 +165,6 @@ class Log:
         if not kinds or "attempt" in kinds:
             rule = "openings.n >= ? AND attempts.first_us >= ? AND attempts.first_us < ?"
             yield from self._attempts(rule, (first, since, end))
-
-    def openings_in_order(self) -> Iterator[Opening]:
-        """All openings whose row is there, first leaf first."""
-        return heapq.merge(self._events("true", ()), self._attempts("true", ()), key=lambda opening: opening.n)
 
     def heads(self) -> list[Head]:
         """All signed heads on record, oldest first."""
