@@ -14,7 +14,20 @@ from blockerd.report import consent, verify
 from blockerd.report.partner import Says, Send, State
 from blockerd.settings import Schedule
 from tests.fakes.mailserver import MailServer, Mood, server_of
-from tests.fakes.sharing import DAY, HOUR, ME, MINUTE, Home, code_in, kinds, partner, received, stop_code_in, us
+from tests.fakes.sharing import (
+    DAY,
+    HOUR,
+    ME,
+    MINUTE,
+    Home,
+    Mailbox,
+    code_in,
+    kinds,
+    partner,
+    received,
+    stop_code_in,
+    us,
+)
 
 ROBIN = partner("Robin", "spouse")
 NOON = "2026-11-09T12:00+01:00"
@@ -224,6 +237,7 @@ def test_less_counts_at_once_also_for_a_note_that_waits(tmp_path: Path, server: 
         ("spouse 2", "pairing"), ("mentor 1", "notice"),
     ]  # fmt: skip
     assert "tell less than before" in next(one for one in mails if one.line("kind") == "notice").text
+    assert str(checked(home.got("Kim"))) == "continues"
     report = next(one for one in mails if one.line("kind") == "pairing")
     assert "adult" not in report.text + report.evidence
     assert '"role":"spouse"' in report.evidence
@@ -240,6 +254,16 @@ def test_more_waits_for_the_reader(shared: Home):
     assert mails[-1].line("to") == "mentor 2"
     ends = [one.line("next") for one in mails if one.line("to") == "spouse 1"]
     assert ends[-1] == "none", "the row of the poorer notes has an end"
+    first = next(one for one in mails if one.line("to") == "mentor 2")
+    assert first.line("follows").startswith(first.evidence.partition("\n")[0]), "in the same record"
+    assert str(checked(mails)) == "continues"
+    assert str(checked([one for one in mails if one.line("to") == "mentor 2"])) == "continues"
+
+
+def checked(mails: list[Mailbox]) -> verify.Answer:
+    """What the checker says of them, each received as it was made."""
+    found = [verify.mails_in("", received(one.raw, us(one.line("made")) + 20_000_000)) for one in mails]
+    return verify.judge([one for several in found for one in several], ())[0]
 
 
 def test_another_address_is_told_to_the_old_one_before_anything_goes_to_the_new(shared: Home, server: MailServer):
