@@ -9,6 +9,7 @@ import pyrage
 import pytest
 
 import blockerd.journal.outbox as mailbox
+from blockerd.control.reports import ANEW
 from blockerd.journal.outbox import Stand
 from blockerd.report import consent, verify
 from blockerd.report.partner import Says, Send, State
@@ -450,6 +451,17 @@ def test_who_wanted_no_more_mails_gets_none_from_a_new_journal_either(shared: Ho
     count = len(shared.got("Robin"))
     shared.until("2026-11-17T19:00+01:00", step=6 * HOUR)
     assert (shared.partner("Robin").state, len(shared.got("Robin"))) == (State.STOPPED, count)
+
+
+def test_where_the_file_beside_the_journal_is_lost_too_the_user_is_told_to_ask_again(shared: Home):
+    shared.until("2026-11-10T19:00+01:00", step=6 * HOUR)
+    assert shared.reports.note == ""
+    (shared.folder / "var" / "journal-readers.json").unlink()
+    lose(shared)
+    shared.until("2026-11-11T01:00+01:00", step=6 * HOUR)
+    assert shared.reports.note == ANEW
+    shared.pair("Robin")
+    assert shared.reports.note == ""
 
 
 def test_after_a_damaged_journal_the_mails_go_on_where_they_were(shared: Home):
