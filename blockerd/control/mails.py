@@ -79,7 +79,7 @@ class Maker:
             told = self._letter(db, row, now, None)
             return Sealed(now, mime.message(told.subject, told.language, mime.parts_of(told), envelope))
         log = Log(db)
-        place = _place(log, mailbox.last_of(db, row.place), self.settings.state.dir)
+        place = _place(log, row, self.settings.state.dir)
         told = self._letter(db, row, now, place)
         last = evidence.seal(place.before.head if place.before else None)
         if row.what != Says.SEAL:
@@ -163,7 +163,8 @@ class Maker:
         ends = row.what in LAST or partner is None or not partner.reads or partner.place != row.place
         pairing_mail = place.number == 1
         days, openings, without = self._days(log, row, place.head.size)
-        old = place.before.head.size if place.before else 0
+        follows = None if place.new_log else place.before.head if place.before else place.follows
+        old = follows.size if follows else 0
         return Evidence(
             head=place.head,
             to=str(mailbox.role_of(log.db, row.place)),
@@ -289,16 +290,26 @@ def key_of(folder: Path, log: Log) -> checkpoint.SigningKey:
         return checkpoint.create(rotation.key_file(folder, name), checkpoint.origin_of(name), os.urandom(32))
 
 
-def _place(log: Log, last: Row | None, folder: Path) -> Place:
+def _place(log: Log, row: Row, folder: Path) -> Place:
     state = log.state()
     head = Head(checkpoint.origin_of(state.log), state.size, state.root)
     key = key_of(folder, log)
-    if last is None or last.number is None or last.size is None or last.root is None or last.digest is None:
-        return Place(head, key, 1, None, None, new_log=False)
-    old = Head(last.origin or "", last.size, last.root)
+    last = mailbox.last_of(log.db, row.place)
+    if last is None:
+        other = mailbox.other_row(log.db, row.place)
+        anew = other is not None and other.origin != head.origin
+        known = other is not None and (not anew or other.lane == row.lane)
+        return Place(head, key, 1, None, _head_of(other) if other and known else None, new_log=anew and known)
+    old = _head_of(last)
     if old.origin != head.origin:
         return Place(head, key, 1, None, old, new_log=True)
-    return Place(head, key, last.number + 1, Before(last.number, old, last.digest), None, new_log=False)
+    number = last.number or 0
+    return Place(head, key, number + 1, Before(number, old, last.digest or b""), None, new_log=False)
+
+
+def _head_of(row: Row) -> Head:
+    """The head that a numbered mail told."""
+    return Head(row.origin or "", row.size or 0, row.root or b"")
 
 
 def _continues(place: Place) -> bool | None:

@@ -23,6 +23,8 @@ from blockerd.control.journal import Keeper
 from blockerd.control.mails import Maker, detail_of, own_road, since_day
 from blockerd.control.post import Post
 from blockerd.control.roads import roads_of
+from blockerd.journal import readers
+from blockerd.journal.continuity import begun_anew
 from blockerd.journal.log import Log
 from blockerd.journal.outbox import USER, Row
 from blockerd.journal.read import View
@@ -44,6 +46,8 @@ FIRST_TICK, TICK_EVERY = 5.0, 60.0
 
 AT_THE_END = 1.0
 """Seconds that the mail under way may take once the process is told to end; cut off, it goes again as the same mail."""
+
+ANEW = "the journal was begun anew and knows no reader; ask them again: blockerd partner invite NAME"
 
 Boots = Callable[[int], Sequence[Boot] | None]
 
@@ -67,6 +71,7 @@ class Reports:
         roads: Mapping[str, Road] | None = None,
     ) -> None:
         self.trouble = ""
+        self._anew = ""
         self._keeper = keeper
         self._now = now
         self._chance = chance
@@ -92,6 +97,7 @@ class Reports:
             try:
                 await asyncio.to_thread(self._decide)
                 trouble = await self._post.deliver(self._ways(), force=force)
+                await asyncio.to_thread(self._remember)
             except (JournalError, OSError) as error:
                 trouble = str(error)
             if trouble and trouble != self.trouble:
@@ -101,7 +107,7 @@ class Reports:
     @property
     def note(self) -> str:
         """What the user should know of the notes now, "" for nothing: what is in the way, or what is to be sent."""
-        return "; ".join(filter(None, (self._watch.told(self._zone), self.trouble)))
+        return "; ".join(filter(None, (self._watch.told(self._zone), self._anew, self.trouble)))
 
     async def end(self) -> None:
         """Nothing more is begun; what is under way may finish, within AT_THE_END."""
@@ -131,6 +137,7 @@ class Reports:
         try:
             async with self._alone:
                 said = await asyncio.to_thread(asked, self, request)
+                await asyncio.to_thread(self._remember)
         except (NotAgreed, JournalError, OSError, encrypt.AgeKeyError) as error:
             return {"error": str(error)}
         if asked is Reports._again or request.get("now") is True:
@@ -138,6 +145,10 @@ class Reports:
         if self.trouble and request.get("now") is True:
             return {"error": self.trouble}
         return {"said": said, "trouble": self.trouble}
+
+    def _remember(self) -> None:
+        """Notes beside the journal who reads, so that a new one goes on with them."""
+        self._keeper.within(lambda db: readers.remember(db, self.settings.state.dir / "journal.sqlite"))
 
     # -- what a tick decides
 
@@ -163,8 +174,9 @@ class Reports:
         """Partners and mails as they should be now. Inside one transaction."""
         now, folder = self._now(), self.settings.state.dir
         leaving, agreed = consent.leaving(folder), consent.read(folder) is not None
-        wanted = self._wanted()
-        for name, partner in mailbox.partners(db).items():
+        wanted, known = self._wanted(), mailbox.partners(db)
+        self._anew = ANEW if agreed and wanted and not known and begun_anew(Log(db)) else ""
+        for name, partner in known.items():
             if name in leaving or not agreed:
                 self._take(db, people.leave(partner), partner, now)
                 continue

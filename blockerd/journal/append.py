@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import apsw
 
+from blockerd.journal import readers
 from blockerd.journal.continuity import breaks
 from blockerd.journal.decode import Chunk, meta_in, whole_records
 from blockerd.journal.entry import Lost, Repair
@@ -79,7 +80,7 @@ class Journal:
         self.agents: dict[str, int] = {}
         try:
             self._ready()
-        except apsw.Error:
+        except (apsw.Error, UnicodeDecodeError):
             self.close()  # the next drain tries again and says what is the matter
 
     def drain(
@@ -179,6 +180,7 @@ class Journal:
             with self._transaction(self._db):
                 if not load(self._db).size:
                     adopt(self._db)
+                    readers.restore(self._db, self.path)
                 add_entries(self._db, breaks(self._db, self.path, self._clock_us()))
         if self._origins is None:
             self._origins = Lookup(self._db).origins()

@@ -100,8 +100,11 @@ def _assert_backup(source: Path) -> None:
 def _up_to_date(copy: Path, source: Path, at: int) -> State:
     """Brings the copy of `source` to the newest schema; what it holds. JournalError unless every hash in it fits."""
     try:
-        db, _ = open_writer(copy, at)
+        db, damaged = open_writer(copy, at)
         with closing(db):
+            if damaged:
+                damaged.unlink()
+                raise JournalError(f"{source}: damaged; take an older backup")
             with db:
                 if not load(db).size:
                     adopt(db)

@@ -15,15 +15,21 @@ import apsw
 
 from blockerd.journal import merkle, screen
 from blockerd.journal.entry import KeyRotation, Screen
-from blockerd.journal.grow import STEP, load
+from blockerd.journal.grow import STEP, Pieces, load
 from blockerd.journal.heads import heads
 from blockerd.journal.log import Gone, Log, Opening
+from blockerd.journal.lookup import Lookup
 
 MOST = 100
 """Broken places that one check tells."""
 
 _BLOCK = 1 << STEP
 _FEW = 10
+_NOT_SAID = "what it says is not what was committed to"
+_OPENED = (
+    "SELECT openings.n, salt, hash, {0} FROM openings CROSS JOIN {1}s ON id = {1}"
+    " LEFT JOIN commitments ON commitments.n = openings.n ORDER BY openings.n"
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -65,6 +71,8 @@ def _checked(db: apsw.Connection, log: Log) -> Checked:
         return Checked(0, b"", 0, (Broken(0, 0, "size and peaks of the tree do not fit each other"),))
     found = heapq.merge(
         _leaves(log, state.minimum, state.size),
+        _events(db, state.minimum),
+        _attempts(db),
         _nodes(log, state.size),
         sorted(_whole(db, log, state.size, state.rows)),
     )
@@ -73,32 +81,56 @@ def _checked(db: apsw.Connection, log: Log) -> Checked:
 
 
 def _leaves(log: Log, minimum: int, size: int) -> Iterator[Broken]:
-    """Commitments that are missing or too many, and openings that do not fit theirs."""
-    openings = log.openings_in_order()
-    opening = next(openings, None)
+    """Commitments that are missing or too many."""
+    count, first, last = next(iter(log.db.execute("SELECT count(*), min(n), max(n) FROM commitments")))
+    if (count, first, last) == (size - minimum, minimum, size - 1) or count == size - minimum == 0:
+        return
     expected = minimum
-    for n, commitment in log.commitments():
-        if n < minimum or n >= size:
-            yield Broken(n, n, "a leaf that is not in the tree")
+    for n, _ in log.commitments():
         for missing in range(expected, min(n, size)):
             yield Broken(missing, missing, "its commitment is missing")
+        if n < minimum or n >= size:
+            yield Broken(n, n, "a leaf that is not in the tree")
         expected = max(expected, n + 1)
-        while opening and opening.n < n:
-            if opening.n >= minimum or opening.kind != KeyRotation.KIND:
-                yield Broken(opening.n, opening.n, "an opening without a commitment")
-            opening = next(openings, None)
-        if opening and opening.n == n:
-            if why := _unfit(log.db, opening, commitment):
-                yield Broken(n, n, why)
-            opening = next(openings, None)
     for missing in range(expected, size):
         yield Broken(missing, missing, "its commitment is missing")
+
+
+def _events(db: apsw.Connection, minimum: int) -> Iterator[Broken]:
+    """Openings of events that do not fit their commitments."""
+    last = _last(db)
+    for n, salt, commitment, kind, at, payload in db.execute(_OPENED.format("kind, at_us, payload", "event")):
+        if commitment is None:
+            if n < last and (n >= minimum or kind != KeyRotation.KIND):
+                yield Broken(n, n, "an opening without a commitment")
+        elif why := _unfit(db, Opening(n, kind, at, salt, payload.encode("ascii", "backslashreplace")), commitment):
+            yield Broken(n, n, why)
+
+
+def _attempts(db: apsw.Connection) -> Iterator[Broken]:
+    """Openings of attempts that do not fit theirs: what an attempt says is made from its row, so its bytes tell all."""
+    last, pieces = _last(db), {number: Pieces(origin).of for origin, number in Lookup(db).origins().items()}
+    columns = "first_us, last_us, site, origin, count, names, names_more"
+    sql = _OPENED.format(columns, "attempt")
+    for n, salt, commitment, first, end, site, origin, count, names, more in db.execute(sql):
+        if commitment is None:
+            if n < last:
+                yield Broken(n, n, "an opening without a commitment")
+            continue
+        said = pieces[origin](first, end, site, count, names.split(), more) if origin in pieces else b""
+        if len(salt) != merkle.SALT or merkle.commitment(salt, said) != commitment:
+            yield Broken(n, n, _NOT_SAID)
+
+
+def _last(db: apsw.Connection) -> int:
+    """The last leaf that has a commitment."""
+    return int(next(iter(db.execute("SELECT ifnull(max(n), -1) FROM commitments")))[0])
 
 
 def _unfit(db: apsw.Connection, opening: Opening, commitment: bytes) -> str:
     """Why `opening` does not fit, "" where it does."""
     if len(opening.salt) != merkle.SALT or merkle.commitment(opening.salt, opening.event) != commitment:
-        return "what it says is not what was committed to"
+        return _NOT_SAID
     said = json.loads(opening.event)
     if (said["kind"], said["at"]) != (opening.kind, opening.at):
         return "its row is filed under another kind or time"

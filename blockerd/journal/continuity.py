@@ -58,6 +58,11 @@ def _parting(log: Log, last: Delivered) -> str:
         return ""
 
 
+def begun_anew(log: Log) -> bool:
+    """True if this log began because the one before was damaged or lost."""
+    return any(entry.what in (DAMAGED, MISSING) for entry in repairs_of(log))
+
+
 def repairs_of(log: Log) -> Iterator[Repair]:
     """All entries that tell of the record itself."""
     for opening in log.openings(["repair"]):

@@ -8,14 +8,16 @@ one writer.
 
 import os
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from json.encoder import encode_basestring_ascii as quoted
+from typing import Any
 
 import apsw
 
 from blockerd.journal.entry import Entry, encode, kind_of
 from blockerd.journal.lookup import ATTEMPT_COLUMNS, Lookup, to_row
 from blockerd.journal.merge import GAP_US, LONGEST_US, Origin, Row
-from blockerd.journal.merkle import DIGEST, SALT, Tree, commitment, leaf_hash, node_hash
+from blockerd.journal.merkle import DIGEST, SALT, Tree, commitment, leaf_hash, node_hash, root_of, subtrees
 
 STEP = 8
 """Levels between two stored nodes."""
@@ -36,6 +38,33 @@ def load(db: apsw.Connection) -> Tree:
     """The tree as the database has it."""
     size, peaks = next(iter(db.execute("SELECT size, peaks FROM tree")))
     return Tree(size, tuple(peaks[at : at + DIGEST] for at in range(0, len(peaks), DIGEST)))
+
+
+def hashes(db: apsw.Connection, level: int, first: int, count: int) -> list[bytes]:
+    """Up to `count` hashes of a stored level (a multiple of STEP) from `first` on; of level 0, leaves."""
+    if level:
+        sql = "SELECT hash FROM nodes WHERE level = ? AND place >= ? AND place < ? ORDER BY place"
+        return [bytes(kept) for (kept,) in db.execute(sql, (level, first, first + count))]
+    sql = "SELECT hash FROM commitments WHERE n >= ? AND n < ? ORDER BY n"
+    rows: list[tuple[Any, ...]] = db.execute(sql, (first, first + count)).fetchall()
+    return [sha256(b"\x00" + kept).digest() for (kept,) in rows]  # leaf_hash, of 400,000 at each start
+
+
+def assert_fits(db: apsw.Connection) -> None:
+    """Raises ValueError unless the tree is that of the leaves that are kept, so that the next can go behind them."""
+    try:
+        tree = load(db)
+    except (StopIteration, TypeError):
+        raise ValueError("there is no tree") from None
+    for table in ("commitments", "openings"):
+        (last,) = next(iter(db.execute(f"SELECT max(n) FROM {table}")))
+        if last is not None and last >= tree.size:
+            raise ValueError(f"a tree of {tree.size} leaves, and {table} up to {last}")
+    for (level, place), peak in zip(subtrees(0, tree.size), tree.peaks, strict=True):
+        within = level % STEP
+        below = hashes(db, level - within, place << within, 1 << within)
+        if len(below) != 1 << within or root_of(below) != peak:
+            raise ValueError(f"the leaves do not give peak {level} of the tree")
 
 
 def add_entries(db: apsw.Connection, entries: Sequence[Entry]) -> list[int]:
@@ -80,10 +109,14 @@ class Pieces:
 
     def said(self, row: Row) -> bytes:
         """The bytes for `row`."""
-        names = ",".join(map(quoted, row.names))
+        return self.of(row.first, row.last, row.site, row.count, row.names, row.more)
+
+    def of(self, first: int, last: int, site: str, count: int, names: Sequence[str], more: int) -> bytes:
+        """The bytes for what a row has in its columns."""
+        named = ",".join(map(quoted, names))
         return (
-            f'{self._head}{row.first}{self._mid}{row.count},"kind":"attempt","last":{row.last}{self._list}{row.more}'
-            f',"names":[{names}],"site":{quoted(row.site)}{self._source}'
+            f'{self._head}{first}{self._mid}{count},"kind":"attempt","last":{last}{self._list}{more}'
+            f',"names":[{named}],"site":{quoted(site)}{self._source}'
         ).encode("ascii")
 
 

@@ -94,10 +94,19 @@ def remember(journal: Path, head: Delivered) -> None:
         OSError: it cannot be written; the old one stays.
     """
     lines = [*remembered(journal), head][-KEPT:]
-    path, beside = side_file(journal), side_file(journal).with_suffix(".new")
+    put_beside(side_file(journal), "".join(_line(one) for one in lines))
+
+
+def put_beside(path: Path, text: str) -> None:
+    """Writes a small file that only its owner reads; it comes into place whole.
+
+    Raises:
+        OSError: it cannot be written; the old one stays.
+    """
+    beside = path.with_suffix(".new")
     fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, "".join(_line(one) for one in lines).encode())
+        os.write(fd, text.encode())
         os.fsync(fd)
     finally:
         os.close(fd)

@@ -5,7 +5,6 @@ has been removed: a leaf below the first kept commitment has no hash of its own 
 Called by the makers of heads and mails, by `journal.check` and by exports.
 """
 
-import heapq
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 import apsw
 
 from blockerd.journal import merkle
-from blockerd.journal.grow import STEP, Pieces, load
+from blockerd.journal.grow import STEP, Pieces, hashes, load
 from blockerd.journal.heads import Head, heads
 from blockerd.journal.lookup import ATTEMPT_COLUMNS, Lookup, to_row
 from blockerd.journal.schema import JournalError, connect, unreadable
@@ -88,10 +87,7 @@ class Log:
 
     def level(self, level: int, first: int, count: int) -> list[bytes]:
         """Up to `count` hashes of a stored level from `first` on; of level 0, leaves."""
-        if level:
-            sql = "SELECT hash FROM nodes WHERE level = ? AND place >= ? AND place < ? ORDER BY place"
-            return [bytes(kept) for (kept,) in self.db.execute(sql, (level, first, first + count))]
-        return [merkle.leaf_hash(kept) for _, kept in self.commitments(first, first + count)]
+        return hashes(self.db, level, first, count)
 
     def commitment(self, n: int) -> bytes:
         """The commitment of leaf `n`.
@@ -169,10 +165,6 @@ class Log:
         if not kinds or "attempt" in kinds:
             rule = "openings.n >= ? AND attempts.first_us >= ? AND attempts.first_us < ?"
             yield from self._attempts(rule, (first, since, end))
-
-    def openings_in_order(self) -> Iterator[Opening]:
-        """All openings whose row is there, first leaf first."""
-        return heapq.merge(self._events("true", ()), self._attempts("true", ()), key=lambda opening: opening.n)
 
     def heads(self) -> list[Head]:
         """All signed heads on record, oldest first."""

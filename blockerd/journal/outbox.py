@@ -185,6 +185,14 @@ def last_of(db: apsw.Connection, place: int) -> Row | None:
     return next((_row(got) for got in db.execute(sql, (place,))), None)
 
 
+def other_row(db: apsw.Connection, place: int) -> Row | None:
+    """What the first mail of a row goes on from: the newest numbered one of another row of its reader, else of any."""
+    mine = "place IN (SELECT place FROM chains WHERE partner = (SELECT partner FROM chains WHERE place = ?1))"
+    numbered = f"SELECT {_COLUMNS} FROM outbox WHERE place != ?1 AND number IS NOT NULL"
+    sql = f"{numbered} ORDER BY {mine} DESC, id DESC LIMIT 1"
+    return next((_row(got) for got in db.execute(sql, (place,))), None)
+
+
 def newest(db: apsw.Connection, place: int) -> int | None:
     """When the newest mail of a row was queued or made, dropped ones aside; None for none."""
     which = "place = ? AND state != 'dropped' AND copy_of IS NULL"

@@ -14,6 +14,7 @@ from pathlib import Path
 import apsw
 
 from blockerd.journal import outbox
+from blockerd.journal.grow import assert_fits
 from blockerd.screentime import store
 
 OLDEST_SQLITE = 3_051_003
@@ -96,6 +97,14 @@ _LIKE: dict[int, type[apsw.Error]] = {
     errno.EIO: apsw.IOError,
 }
 """What SQLite would have said of the same trouble."""
+
+_READ_AT_START = (
+    "SELECT * FROM origins",
+    "SELECT log FROM tree",
+    "SELECT payload FROM events WHERE kind = 'repair'",
+    "SELECT name FROM agents",
+)
+"""What the writer reads before it stores anything."""
 
 _BUSY_MS = 250
 _CACHE_KIB = 32 * 1024
@@ -200,6 +209,7 @@ def _open(path: Path) -> apsw.Connection:
         _refuse_newer(path, _version(db), len(MIGRATIONS))
         _set_up(db)
         migrate(db, path)
+        _assert_usable(db)
     except (apsw.Error, JournalError):
         db.close()
         raise
@@ -210,7 +220,6 @@ def _set_up(db: apsw.Connection) -> None:
     """Checks the file, sets what durability rests on and that deleted is gone, and reads each setting back."""
     if db.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)]:
         raise apsw.CorruptError("quick_check")
-    _assert_readable(db)
     if db.pragma("journal_mode", "wal") != "wal":
         raise JournalError(f"{db.db_filename('main')}: no WAL on this file system: put state.dir on a local disk")
     db.execute(f"PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -{_CACHE_KIB}")
@@ -220,13 +229,14 @@ def _set_up(db: apsw.Connection) -> None:
         raise JournalError("SQLite was built without synchronous, foreign_keys or secure_delete: use apsw from PyPI")
 
 
-def _assert_readable(db: apsw.Connection) -> None:
-    """Without the origins no attempt can be read or stored; SQLite itself lets any bytes pass for text."""
+def _assert_usable(db: apsw.Connection) -> None:
+    """What SQLite takes for sound and the writer cannot go on from: texts that are none, a tree of other leaves."""
     try:
-        if db.table_exists("main", "origins"):
-            db.execute("SELECT * FROM origins").fetchall()
-    except UnicodeDecodeError:
-        raise apsw.CorruptError("a text in it is none") from None
+        for sql in _READ_AT_START:
+            db.execute(sql).fetchall()
+        assert_fits(db)
+    except ValueError as error:
+        raise apsw.CorruptError(f"{error.__class__.__name__}: {error}") from None
 
 
 def _move_aside(path: Path, now_us: int) -> Path:

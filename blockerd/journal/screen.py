@@ -5,14 +5,16 @@ records and entry are forgotten together. Records of the current hour are not co
 transaction of the one writer. Called by `journal.append`, `journal.retention` and `journal.check`.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
-from itertools import groupby
+from itertools import accumulate, groupby
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
 import apsw
 
-from blockerd.journal.entry import Screen, canonical, decode
+from blockerd.journal.entry import Screen, decode
 from blockerd.journal.grow import add_entries
 
 HOUR_US = 3_600_000_000
@@ -81,16 +83,24 @@ def unfit(db: apsw.Connection, entry: bytes) -> str:
 
 def uncommitted(db: apsw.Connection) -> Iterator[int]:
     """Records that no entry commits to, though their number says that one did: their rows."""
-    kept = _committed(db)
+    kept = {name: _reach(entries) for name, entries in _committed(db).items()}
     sql = "SELECT screen.id, name, seq FROM screen JOIN agents ON agents.id = agent WHERE seq <= sealed"
     for key, name, seq in db.execute(sql):
-        if not any(first <= seq <= last for first, last in kept.get(name, ())):
+        firsts, reach = kept.get(name, ([], [-1]))
+        if reach[bisect_right(firsts, seq)] < seq:
             yield int(key)
 
 
 def digest(rows: Sequence[Row]) -> str:
     """SHA-256 in hexadecimal over the canonical lines of records in order of their numbers."""
-    return sha256(_DOMAIN + b"".join(canonical(list(row)) + b"\n" for row in rows)).hexdigest()
+    return sha256(_DOMAIN + "".join(map(_line, rows)).encode("ascii")).hexdigest()
+
+
+def _line(row: Row) -> str:
+    """The canonical bytes of a record (`entry.canonical` of its columns) and a line end, several times faster."""
+    seq, stream, start, end, value, title, anchor, boot = row
+    said = f"{quoted(value)},{quoted(title)},{anchor},{quoted(boot)}"
+    return f"[{seq},{quoted(stream)},{start},{end},{said}]\n"
 
 
 def _agents(db: apsw.Connection, rule: str) -> list[Row]:
@@ -104,6 +114,12 @@ def _committed(db: apsw.Connection) -> dict[str, list[tuple[int, int]]]:
     for name, first, last in db.execute(f"SELECT {said} FROM events WHERE kind = 'screen'"):
         found.setdefault(str(name), []).append((int(first), int(last)))
     return found
+
+
+def _reach(entries: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    """First numbers in order, and before each of them and behind the last how far the entries up to there go."""
+    ordered = sorted(entries)
+    return [first for first, _ in ordered], list(accumulate((last for _, last in ordered), max, initial=-1))
 
 
 def _rows(db: apsw.Connection, agent: int, first: int, last: int) -> list[Row]:

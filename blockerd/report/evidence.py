@@ -92,7 +92,8 @@ class Evidence:
     `to` and `place` tell chains apart: the role and the number of the recipient. `made` is the moment of sealing (Unix
     µs; the mail's own Date says the same). `parts` are (content type, digest) of the mail's other parts. `key` is the
     public key text, in a pairing mail only; `rotations` are (key text, signature) of all changes since the log began.
-    `follows` is the end of the log before this one in the first mail of a new log, or None where unknown.
+    `follows` is the end of the log before this one in the first mail of a new log, or None where unknown; in the first
+    mail of a further row it is a head of this log that another row told, and `consistency` begins there.
     """
 
     head: Head
@@ -213,7 +214,7 @@ def _told(evidence: Evidence) -> list[str]:
     if evidence.key:
         lines.append(f"key {evidence.key}")
     lines += [f"rotation {key} {_b64(signature)}" for key, signature in evidence.rotations]
-    if evidence.new_log:
+    if evidence.new_log or evidence.follows:
         end = evidence.follows
         lines.append(f"follows {end.origin} {end.size} {_b64(end.root)}" if end else "follows unknown")
     return lines

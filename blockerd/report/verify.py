@@ -8,6 +8,7 @@ import argparse
 import base64
 import email.utils
 import hashlib
+import io
 import json
 import re
 import sys
@@ -23,6 +24,7 @@ CONTINUES, NOT, UNKNOWN = "continues", "does not continue", "cannot tell"
 EXIT = {CONTINUES: 0, NOT: 1, UNKNOWN: 3}
 ALLOWED_MINUTES, DAY, LARGEST, DAMAGED = 15, timedelta(days=1), 25_000_000, "its evidence is damaged"
 _SIGN = re.compile(rb"\Ablockerd/|^evidence 1\r?$|^\xe2\x80\x94 blockerd/", re.MULTILINE)
+RETRIED = ", as also happens where a server fell silent while it took the mail"
 LIMITS = "This compares the mails given here. It cannot show that all was seen, or that the program ran as it should."
 
 
@@ -111,25 +113,15 @@ def _parts(message: Message, roots: list[Message]) -> Iterator[tuple[str, str, b
 _N, _HASH, _DAY = r"(0|[1-9]\d{0,14})", r"[A-Za-z0-9+/]{43}=", r"(\d{4}-\d\d-\d\d)"
 _PATH, _SEAL = rf"({_HASH}(?: {_HASH})*)", r"(?:[0-9A-Z]{4}-){2}[0-9A-Z]{4}"
 _LINES = {
-    "to": rf"([a-z]{{1,16}}) {_N}",
-    "mail": r"([1-9]\d{0,8})",
-    "kind": r"(pairing|report|seal|notice)",
-    "made": r"(\d{4}-\d\d-\d\dT\d\d:\d\dZ)",
-    "next": rf"(?:none|{_DAY})",
-    "seal": rf"({_SEAL}) last (none|{_SEAL})",
-    "before": rf"(?:none|{_N} {_N} ({_HASH}) ([0-9a-f]{{64}}))",
-    "period": rf"([A-Za-z0-9_.-]+) {_DAY} {_DAY}",
-    "late": r"([ -~]{1,200})",
-    "consistency": _PATH,
-    "key": r"([!-~]{1,200})",
-    "follows": rf"(?:unknown|([!-~]{{1,100}}) {_N} ({_HASH}))",
-    "part": r"([a-z0-9.+/-]+) ([0-9a-f]{64})",
-    "without": rf"{_DAY} {_DAY} ([ -~]{{1,200}})",
-    "figure": r"([a-z0-9_.-]+) (-?\d{1,15})",
-    "day": rf"{_DAY} {_N} ([A-Za-z0-9+/]{{22}}==) (\{{[ -~]{{1,60000}}\}})",
-    "in": rf"(?:-|{_PATH})",
+    "to": rf"([a-z]{{1,16}}) {_N}", "mail": r"([1-9]\d{0,8})", "kind": r"(pairing|report|seal|notice)",
+    "made": r"(\d{4}-\d\d-\d\dT\d\d:\d\dZ)", "next": rf"(?:none|{_DAY})", "seal": rf"({_SEAL}) last (none|{_SEAL})",
+    "before": rf"(?:none|{_N} {_N} ({_HASH}) ([0-9a-f]{{64}}))", "period": rf"([A-Za-z0-9_.-]+) {_DAY} {_DAY}",
+    "late": r"([ -~]{1,200})", "consistency": _PATH, "key": r"([!-~]{1,200})",
+    "follows": rf"(?:unknown|([!-~]{{1,100}}) {_N} ({_HASH}))", "part": r"([a-z0-9.+/-]+) ([0-9a-f]{64})",
+    "without": rf"{_DAY} {_DAY} ([ -~]{{1,200}})", "figure": r"([a-z0-9_.-]+) (-?\d{1,15})",
+    "day": rf"{_DAY} {_N} ([A-Za-z0-9+/]{{22}}==) (\{{[ -~]{{1,60000}}\}})", "in": rf"(?:-|{_PATH})",
     "rotation": r"([!-~]{1,200}) ([A-Za-z0-9+/]{86}==)",
-}
+}  # fmt: skip
 _NEEDED, _SEVERAL = list(_LINES)[:7], list(_LINES)[12:]
 _HEAD = re.compile(rf"(blockerd/[0-9a-f]{{1,64}})\n{_N}\n({_HASH})\nevidence 1\n")
 _SIGNED = re.compile(r"\u2014 ([!-~]{1,100}) ([A-Za-z0-9+/]{91}=)")
@@ -283,12 +275,13 @@ def judge(mails: Sequence[Mail], keys: Sequence[str], today: date | None = None)
             chains.setdefault(mail.note.one("to"), []).append((mail.note, mail))
     known, remarks = {key.partition("+")[0]: key for key in keys if "+" in key}, list[str]()
     spoken = next((" ".join(key.split()) for key in keys if "+" not in key), "")
-    for _, chain in sorted(chains.items()):
-        last = judge_chain(chain, Chain(known, spoken, remarks))
-        for note, mail in chain:
+    ends = {to: judge_chain(chain, Chain(known, spoken, remarks)) for to, chain in sorted(chains.items())}
+    check_rows([one for chain in chains.values() for one in chain])
+    for to, last in ends.items():
+        for note, mail in chains[to]:
             told = mail.answer
             answers.append(Answer(NOT, f"mail {note.number}: {told.why}") if told.word == NOT else told)
-        if last and today and "" < last.one("next")[0] < str(today - DAY):
+        if last and today and "" < last.one("next")[0] < str(max(today, date(1, 1, 2)) - DAY):
             answers.append(Answer(UNKNOWN, f"mail {last.number + 1} is missing"))
             remarks.append(f"mail {last.number} said that the next one would come on {last.one('next')[0]}")
     answers = answers or [Answer(UNKNOWN, "mail 1 is missing")]
@@ -313,6 +306,22 @@ def judge_chain(chain: list[tuple[Note, Mail]], state: Chain) -> Note | None:
     return state.last
 
 
+def check_rows(found: Sequence[tuple[Note, Mail]]) -> None:
+    """The first mail of a further row goes on from the newest head that other rows of the record had told before it."""
+    sound = [(at.received or one.minute, one, at) for one, at in found if at.answer.word != NOT]
+    for came, note, mail in [one for one in sound if one[1].number == 1]:
+        others = [(at, one) for at, one, _ in sound if one.origin == note.origin and one.one("to") != note.one("to")]
+        before = [one for at, one in others if (at, one.size) < (came, note.size)]
+        newest = max(before, key=lambda one: one.size, default=note)
+        (origin, size, root), name = note.one("follows")[:3], f"mail {newest.number} to {newest.one('to')[0]}"
+        told = [one.root for _, one in others if str(one.size) == size]
+        made = max(note.minute, came - ALLOWED_MINUTES)  # what was received before is older; a forger may say less
+        if {*told} - {root} or any(at < made and one.size > note.size for at, one in others):
+            mail.answer = Answer(NOT, f"the record that {name} told was changed")
+        elif before and (origin != note.origin or not told or newest.size > int(size)):
+            mail.answer = Answer(UNKNOWN, f"nothing binds it to {name}")
+
+
 def _check(note: Note, mail: Mail, state: Chain) -> None:
     """All of one mail. What is wrong is told before what is missing, so that a gap hides no change."""
     if note.origin != state.origin:
@@ -333,11 +342,12 @@ def _check(note: Note, mail: Mail, state: Chain) -> None:
         raise Answer(NOT, "its seals are not those of its heads")
     minutes, late = (mail.received or note.minute) - note.minute, note.one("late")[0]
     if minutes < -ALLOWED_MINUTES or (minutes > ALLOWED_MINUTES and not late):
-        raise Answer(NOT, f"it was received {abs(minutes)} minutes {'after' if minutes > 0 else 'before'} it was made")
+        told = f"after it was made{RETRIED}" if minutes > 0 else "before it was made"
+        raise Answer(NOT, f"it was received {abs(minutes)} minutes {told}")
     state.remarks += [f"mail {note.number} came late: {late}"] if late else []
     if last and note.digest == last.digest:
         if abs((mail.received or state.received) - state.received) > ALLOWED_MINUTES:
-            raise Answer(NOT, "it was delivered again later")
+            raise Answer(NOT, f"it was delivered again later{RETRIED}")
         state.remarks.append(f"mail {note.number} is here twice, both alike")
     else:
         _check_link(note, last)
@@ -422,13 +432,16 @@ def _check_link(note: Note, last: Note | None) -> None:
         raise Answer(NOT, "it names no mail before it")
     if (last.number if last else 0) != note.number - 1:
         raise Answer(UNKNOWN, f"mail {last.number + 1 if last else note.number - 1} is missing")
+    path = [_raw(one) for one in note.one("consistency")[0].split()]
     if last is None:
+        origin, old, told = note.one("follows")[:3]
+        if origin == note.origin and not consistent(int(old), note.size, _raw(told), _raw(note.root), path):
+            raise Answer(NOT, "the record that another row of mails told was changed")
         return
     if (int(number), digest) != (last.number, last.digest):
         raise Answer(NOT, f"mail {last.number}, as it is kept here, is not the one it follows")
     if note.size < last.size:
         raise Answer(NOT, f"its record is shorter than mail {last.number} told: {note.size} entries, not {last.size}")
-    path = [_raw(one) for one in note.one("consistency")[0].split()]
     follows = consistent(last.size, note.size, _raw(root), _raw(note.root), path)
     if (int(size), root) != (last.size, last.root) or not follows:
         raise Answer(NOT, f"the record that mail {last.number} told was changed")
@@ -449,14 +462,11 @@ def check_leaves(lines: Sequence[str], mails: Sequence[Mail]) -> Answer | None:
             here, level = _sha(b"\x01", peaks.pop()[1], here), level + 1
         peaks.append((level, here))
         if head := heads.get(at + 1):
+            why = f"the first broken leaf is one of {good} to {at}; mail {head.number} told another head for them"
             if _climb(0, 0, peaks[-1][1], [peak for _, peak in peaks[-2::-1]]) != _raw(head.root):
-                return Answer(
-                    NOT,
-                    f"the first broken leaf is one of {good} to {at}; mail {head.number} told another head for them",
-                )
+                return Answer(NOT, why)
             good = at + 1
-    short = len(lines) < max(heads, default=0)
-    return Answer(NOT, f"leaf {good} or one after it is missing") if short else None
+    return Answer(NOT, f"leaf {good} or one after it is missing") if len(lines) < max(heads, default=0) else None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -467,6 +477,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--today", type=date.fromisoformat, help="YYYY-MM-DD: is the mail due by then there? else: now")
     parser.add_argument("--leaves", type=Path, metavar="FILE", help="commitments of the log, one a line")
     args = parser.parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that this terminal has no letters for
     try:
         _ = [key_bytes(key) for key in args.key if key.strip("0123456789 ")]
         mails, lines = _read(args.path), args.leaves.read_text("ascii").splitlines() if args.leaves else []

@@ -9,12 +9,26 @@ import pyrage
 import pytest
 
 import blockerd.journal.outbox as mailbox
+from blockerd.control.reports import ANEW
 from blockerd.journal.outbox import Stand
 from blockerd.report import consent, verify
 from blockerd.report.partner import Says, Send, State
 from blockerd.settings import Schedule
 from tests.fakes.mailserver import MailServer, Mood, server_of
-from tests.fakes.sharing import DAY, HOUR, ME, MINUTE, Home, code_in, kinds, partner, received, stop_code_in, us
+from tests.fakes.sharing import (
+    DAY,
+    HOUR,
+    ME,
+    MINUTE,
+    Home,
+    Mailbox,
+    code_in,
+    kinds,
+    partner,
+    received,
+    stop_code_in,
+    us,
+)
 
 ROBIN = partner("Robin", "spouse")
 NOON = "2026-11-09T12:00+01:00"
@@ -224,6 +238,7 @@ def test_less_counts_at_once_also_for_a_note_that_waits(tmp_path: Path, server: 
         ("spouse 2", "pairing"), ("mentor 1", "notice"),
     ]  # fmt: skip
     assert "tell less than before" in next(one for one in mails if one.line("kind") == "notice").text
+    assert str(checked(home.got("Kim"))) == "continues"
     report = next(one for one in mails if one.line("kind") == "pairing")
     assert "adult" not in report.text + report.evidence
     assert '"role":"spouse"' in report.evidence
@@ -240,6 +255,16 @@ def test_more_waits_for_the_reader(shared: Home):
     assert mails[-1].line("to") == "mentor 2"
     ends = [one.line("next") for one in mails if one.line("to") == "spouse 1"]
     assert ends[-1] == "none", "the row of the poorer notes has an end"
+    first = next(one for one in mails if one.line("to") == "mentor 2")
+    assert first.line("follows").startswith(first.evidence.partition("\n")[0]), "in the same record"
+    assert str(checked(mails)) == "continues"
+    assert str(checked([one for one in mails if one.line("to") == "mentor 2"])) == "continues"
+
+
+def checked(mails: list[Mailbox]) -> verify.Answer:
+    """What the checker says of them, each received as it was made."""
+    found = [verify.mails_in("", received(one.raw, us(one.line("made")) + 20_000_000)) for one in mails]
+    return verify.judge([one for several in found for one in several], ())[0]
 
 
 def test_another_address_is_told_to_the_old_one_before_anything_goes_to_the_new(shared: Home, server: MailServer):
@@ -412,22 +437,49 @@ def test_erasing_the_log_forgets_what_mails_said_but_not_their_numbers(shared: H
     assert len(set(re.findall(r"\nday (\S+) (\d+)", "".join(one.evidence for one in mails)))) > 5
 
 
+def lose(home: Home) -> None:
+    """The journal is deleted by hand, and `control` starts."""
+    home.close_journal()
+    for path in (home.folder / "var").glob("journal.sqlite*"):
+        path.unlink()
+    home.open()
+
+
+def test_who_wanted_no_more_mails_gets_none_from_a_new_journal_either(shared: Home):
+    shared.request("partner-stop", code=stop_code_in(shared.got("Robin")[-1]))
+    lose(shared)
+    count = len(shared.got("Robin"))
+    shared.until("2026-11-17T19:00+01:00", step=6 * HOUR)
+    assert (shared.partner("Robin").state, len(shared.got("Robin"))) == (State.STOPPED, count)
+
+
+def test_where_the_file_beside_the_journal_is_lost_too_the_user_is_told_to_ask_again(shared: Home):
+    shared.until("2026-11-10T19:00+01:00", step=6 * HOUR)
+    assert shared.reports.note == ""
+    (shared.folder / "var" / "journal-readers.json").unlink()
+    lose(shared)
+    shared.until("2026-11-11T01:00+01:00", step=6 * HOUR)
+    assert shared.reports.note == ANEW
+    shared.pair("Robin")
+    assert shared.reports.note == ""
+
+
+def test_after_a_damaged_journal_the_mails_go_on_where_they_were(shared: Home):
+    shared.until("2026-11-16T19:00+01:00", step=6 * HOUR)
+    shared.close_journal()
+    path = shared.folder / "var" / "journal.sqlite"
+    path.write_bytes(b"damaged " * 512)
+    shared.open()
+    shared.until("2026-11-23T19:00+01:00", step=6 * HOUR)
+    mails = [one for one in shared.got("Robin") if one.line("follows") or one.line("period")]
+    told, new, later = [(one.line("kind"), one.line("period")) for one in mails]
+    assert (told, new) == (("report", "2026-11-10_P5D 2026-11-10 2026-11-14"), ("pairing", ""))
+    assert later == ("report", "2026-11-15_P7D 2026-11-15 2026-11-21"), "nothing is told twice, nothing is left out"
+
+
 def test_a_new_journal_begins_a_new_record_and_the_note_says_so(shared: Home):
     shared.until("2026-11-12T19:00+01:00", step=6 * HOUR)
-    kept = shared.keeper.within(lambda db: list(db.execute("SELECT * FROM partners")))
-    outbox = shared.keeper.within(lambda db: list(db.execute("SELECT * FROM outbox")))
-    chains = shared.keeper.within(lambda db: list(db.execute("SELECT * FROM chains")))
-    shared.close_journal()
-    for path in (shared.folder / "var").glob("journal.sqlite*"):
-        path.unlink()
-    shared.open()
-
-    def back(db: object) -> None:
-        for table, rows in (("partners", kept), ("chains", chains), ("outbox", outbox)):
-            for row in rows:
-                db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)  # type: ignore[attr-defined]
-
-    shared.keeper.within(back)
+    lose(shared)
     shared.until("2026-11-13T19:00+01:00", step=6 * HOUR)
     old, new = shared.got("Robin")[-2:]
     assert new.evidence.partition("\n")[0] != old.evidence.partition("\n")[0]

@@ -9,6 +9,8 @@ import re
 from tests.house.sources import ROOT, name, python_files, texts, tree, where
 
 FILE_LINES = 500
+# path: why it may be longer
+LONG_FILES = {"blockerd/report/verify.py": "readers of mails take one file along, and it imports nothing of the rest"}
 FUNCTION_LINES = 60
 # "path::function": why it may be longer
 _HOT = "one loop without calls: a call costs 4 % of a query, and `make bench` holds the ratio to the floor"
@@ -19,9 +21,9 @@ LATER = re.compile(r"\b(?:TO[D]O|FIX[M]E|XX[X]|HAC[K])\b")
 MACHINE = re.compile(r"(?<![\w.~$}*])/(?:home|root|Users|work|workspace)/[\w.]")
 
 
-def test_a_python_file_has_at_most_500_lines():
+def test_a_python_file_has_at_most_500_lines_or_a_reason():
     lengths = {name(path): len(path.read_text(encoding="utf-8").splitlines()) for path in python_files()}
-    assert {path: lines for path, lines in lengths.items() if lines > FILE_LINES} == {}
+    assert {path for path, lines in lengths.items() if lines > FILE_LINES} == set(LONG_FILES)
 
 
 def test_a_function_has_at_most_60_lines_or_a_reason():

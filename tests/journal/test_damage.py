@@ -15,6 +15,9 @@ from blockerd.control.journal import UNFIT, Keeper
 from blockerd.journal.append import Journal
 from blockerd.journal.check import check
 from blockerd.journal.continuity import DAMAGED
+from blockerd.journal.entry import Repair
+from blockerd.journal.grow import add_entries
+from blockerd.journal.heads import mark_delivered, record_head
 from blockerd.journal.outcome import DrainState
 from blockerd.journal.schema import JournalError
 from blockerd.settings import Settings, State
@@ -161,6 +164,50 @@ def test_a_damaged_journal_is_bound_to_what_was_there_and_nothing_is_lost_that_w
     assert counts(everything(path, spool.folder))["later.test"] == 1
     with pytest.raises(JournalError):
         _restored(next(tmp_path.glob("*-damaged-*.sqlite")))
+
+
+UNUSABLE = {
+    "size": "UPDATE tree SET size = size + 1",
+    "size with as many peaks": "UPDATE tree SET size = 2 * size",
+    "peaks": "UPDATE tree SET peaks = substr(peaks, 1, 40)",
+    "a bit of a peak": "UPDATE tree SET peaks = CAST(x'00' || substr(peaks, 2) AS BLOB)",
+    "no row": "DELETE FROM tree",
+    "a repair": "UPDATE events SET payload = CAST(x'7bf4287d' AS TEXT) WHERE kind = 'repair'",
+}
+
+
+@pytest.mark.parametrize("sql", UNUSABLE.values(), ids=UNUSABLE)
+def test_a_tree_that_does_not_fit_is_kept_as_evidence_and_a_new_log_is_bound_to_the_last_delivered_head(
+    tmp_path: Path, sql: str
+):
+    path = made(tmp_path, 50)
+    journal = Journal(path, lambda: NOW)
+    journal.within(lambda db: add_entries(db, [Repair(NOW, "something")]))
+    head = journal.within(lambda db: record_head(db, NOW, "a checkpoint"))
+    journal.within(lambda db: mark_delivered(db, path, head.id, NOW))
+    journal.close()
+    with closing(apsw.Connection(str(path))) as db:
+        db.execute(sql)
+    spool = Spool(tmp_path / "spool", start=START + 5000 * SECOND)
+    spool.ask("later.test")
+    journal = Journal(path, lambda: NOW)
+    assert journal.drain(spool.folder).state == DrainState.OK
+    repairs = journal.query("SELECT payload ->> '$.what', payload ->> '$.size' FROM events WHERE kind = 'repair'")
+    journal.close()
+    assert repairs == [(DAMAGED, head.size)]
+    assert len(list(tmp_path.glob("journal-damaged-*.sqlite"))) == 1
+    assert counts(everything(path, spool.folder))["later.test"] == 1
+    with closing(apsw.Connection(str(path))) as db:
+        assert check(db).broken == ()
+
+
+def test_a_backup_whose_tree_does_not_fit_is_not_taken(tmp_path: Path):
+    path = made(tmp_path, 50)
+    with closing(apsw.Connection(str(path))) as db:
+        db.execute("UPDATE tree SET peaks = CAST(x'00' || substr(peaks, 2) AS BLOB)")
+    with pytest.raises(JournalError, match=r"journal\.sqlite: damaged; take an older backup"):
+        _restored(path)
+    assert [one.name for one in tmp_path.iterdir() if "damaged" in one.name or "other" in one.name] == []
 
 
 def _restored(source: Path) -> None:

@@ -15,6 +15,7 @@ from blockerd.journal.grow import LATE_US, add_entries, grown
 from blockerd.journal.heads import mark_delivered, record_head, remembered, side_file
 from blockerd.journal.log import Gone, Log, open_log
 from blockerd.journal.merge import GAP_US, LONGEST_US
+from tests.journal.plain_check import openings_in_order
 from tests.journal.spooling import SECOND, START, Spool, counts, everything
 
 CLOSED = GAP_US + LATE_US + 1
@@ -40,7 +41,7 @@ def journal(path: Path, spool: Spool):
 def said(path: Path):
     with open_log(path) as log:
         assert log
-        return [decode(opening.event) for opening in log.openings_in_order()]
+        return [decode(opening.event) for opening in openings_in_order(log)]
 
 
 def sound(path: Path):

@@ -246,3 +246,9 @@ def _flip(values: Sequence[bytes], place: int, bit: int) -> list[bytes]:
 
 def _bit_changes(values: Sequence[bytes]) -> list[list[bytes]]:
     return [_flip(values, place, bit) for place in range(len(values)) for bit in range(256)]
+
+
+@pytest.mark.parametrize("size", [*range(40), 255, 256, 257, 300])
+def test_the_root_level_by_level_is_the_root_of_the_tree(size: int):
+    leaves = [sha256(b"%d" % at).digest() for at in range(size)]
+    assert merkle.root_of(leaves) == merkle.tree_of(leaves).root()

@@ -1,5 +1,6 @@
 """Screen time in the log: an entry an hour, what is changed or taken away is named, both are forgotten together."""
 
+import hashlib
 from contextlib import closing
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 from blockerd.journal import forget, screen
 from blockerd.journal.append import Journal
 from blockerd.journal.check import check
-from blockerd.journal.entry import Screen, decode
+from blockerd.journal.entry import Screen, canonical, decode
 from blockerd.journal.log import open_log
+from tests.journal import plain_check
 from tests.journal.spooling import SECOND, START, Spool
 
 HOUR = 3600 * SECOND
@@ -64,6 +66,7 @@ def broken(path: Path, *tampers: str) -> list[str]:
     with closing(db):
         for tamper in tampers:
             db.execute(tamper)
+        assert check(db) == plain_check.check(db)
         return [one.why for one in check(db).broken]
 
 
@@ -173,3 +176,9 @@ def test_a_journal_from_before_commits_to_what_it_has(spool: Spool, journal: Jou
     spool.at += 2 * HOUR
     journal.drain(spool.folder)
     assert [(one.first, one.last) for one in entries(path)][-2:] == [(1, 60), (61, 80)]
+
+
+def test_a_digest_is_over_the_canonical_lines():
+    row = (7, "app", 1, 2, 'a "quoted"\n name\u20ac', "\U0001f600\x7f", -5, "b1")
+    wanted = hashlib.sha256(b"blockerd/screen/1\n" + 2 * (canonical(list(row)) + b"\n"))
+    assert screen.digest([row, row]) == wanted.hexdigest()

@@ -87,6 +87,7 @@ class Sender:
     place: int = 1
     key: checkpoint.SigningKey = field(default_factory=lambda: key_of(1))
     before: Before | None = None
+    follows: Head | None = None
     rotations: tuple[tuple[str, bytes], ...] = ()
     opened: dict[date, int] = field(default_factory=dict)
     mails: list[bytes] = field(default_factory=list)
@@ -119,7 +120,8 @@ class Sender:
         """What the log says now, before the digests of the text are known."""
         node = self.log.node()
         head = self.log.head(node)
-        old = self.before.head.size if self.before else 0
+        last = self.before.head if self.before else self.follows
+        old = last.size if last else 0
         told = sorted(day for day in self.opened if days and days.first <= day <= days.last)
         openings = tuple(
             evidence.opening(self.opened[day], *self.log.events[self.opened[day]], head.size, node) for day in told
@@ -140,6 +142,7 @@ class Sender:
             openings,
             tuple(Without(day, day, "the computer was off") for day in gaps),
             rotations=self.rotations,
+            follows=None if self.before else self.follows,
         )
 
     def rotate(self, seed: int) -> None:

@@ -14,6 +14,7 @@ from random import Random
 
 from blockerd.journal import merkle
 from blockerd.report import evidence, verify
+from blockerd.report.evidence import Head, Kind
 from tests.report.chains import DAY, FIRST, Log, Sender, one_day, quarter
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "evidence"
@@ -47,6 +48,40 @@ def told_quarter(name: str) -> Sequence[bytes]:
             one_day(sender, FIRST + day * DAY)
         return sender.mails
     return mails
+
+
+def rows(name: str) -> list[bytes]:
+    """A reader's role changes after three days: the record as it is, changed or cut in between, or without a bond."""
+    log = Log()
+    first = quarter(log=log, until=3)
+    assert first.before
+    last = first.before.head
+    if name in ("changed", "changed, unbound", "other head"):
+        log.events[4] = (log.events[4][0], b'{"at":4,"kind":"other"}')
+    elif name.startswith("cut"):
+        del log.events[-6:]
+    second = Sender(log, to="mentor", place=2, follows=None if "unbound" in name else last)
+    if name == "older head":
+        second.follows = Head(last.origin, 1, merkle.leaf_hash(log.commitment(0)))
+    elif name in ("other head", "cut"):
+        second.follows = Log(events=log.events[: last.size]).head()
+    log.beats(2 if name.startswith("cut") else 9)
+    second.pairing(at(3, 9))
+    second.send(Kind.SEAL, at(4, 9), None)
+    return [*first.mails, *second.mails]
+
+
+ROWS = {
+    "sound": "continues",
+    "changed": "does not continue (mail 1: the record that another row of mails told was changed)",
+    "changed, unbound": "cannot tell (nothing binds it to mail 4 to spouse)",
+    "other head": "does not continue (mail 1: the record that mail 4 to spouse told was changed)",
+    "cut": "does not continue (mail 1: the record that mail 4 to spouse told was changed)",
+    "cut, unbound": "does not continue (mail 1: the record that mail 4 to spouse told was changed)",
+    "older head": "cannot tell (nothing binds it to mail 4 to spouse)",
+    "unbound": "cannot tell (nothing binds it to mail 4 to spouse)",
+}
+"""What both verifiers say of `rows`."""
 
 
 def end() -> date:

@@ -19,8 +19,22 @@ import pytest
 
 from blockerd.report import evidence, verify
 from blockerd.report.evidence import Evidence, Kind
+from blockerd.report.verify import RETRIED
 from tests.report.chains import DAY, FIRST, Log, Sender, key_of, one_day, quarter
-from tests.report.judging import GOLDEN, at, duplicate, end, evidence_of, honest, judged, made_of, saved, told_quarter
+from tests.report.judging import (
+    GOLDEN,
+    ROWS,
+    at,
+    duplicate,
+    end,
+    evidence_of,
+    honest,
+    judged,
+    made_of,
+    rows,
+    saved,
+    told_quarter,
+)
 
 PLACES = range(100)
 
@@ -87,13 +101,22 @@ def test_the_digits_read_aloud_or_the_key_itself_pin_the_record():
 
 def test_two_readers_in_one_folder_are_two_chains():
     log = Log()
-    first, second = quarter(log=log, until=3), Sender(log, to="mentor", place=2)
+    first = quarter(log=log, until=3)
+    assert first.before
+    second = Sender(log, to="mentor", place=2, follows=first.before.head)
     second.pairing(at(3, 9))
     mails = [*first.mails, *second.mails]
     assert str(judged(mails, FIRST)[0]) == "continues"
     assert (
         str(judged([*first.mails[:2], *first.mails[3:], *second.mails], FIRST)[0]) == "cannot tell (mail 3 is missing)"
     )
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_first_mail_of_a_further_row_goes_on_from_the_row_before(name: str):
+    mails = rows(name)
+    assert str(judged(mails, FIRST)[0]) == ROWS[name]
+    assert str(judged(mails[-2:], FIRST)[0]) in ("continues", ROWS[name]), "who has no mail of another row misses none"
 
 
 # --- T74: mails skipped, replayed, swapped, late
@@ -143,7 +166,7 @@ def test_t74_a_mail_delivered_twice_within_minutes_is_one_mail():
 def test_t74_a_mail_replayed_later_is_seen():
     mails = list(honest().mails[:5])
     duplicate(mails, 2)
-    assert "mail 3: it was received 7260 minutes after it was made" in str(judged(mails, FIRST)[0])
+    assert "mail 3: it was received 7260 minutes after it was made, as also happens" in str(judged(mails, FIRST)[0])
 
 
 def test_a_late_mail_replayed_later_still_is_seen():
@@ -151,14 +174,14 @@ def test_a_late_mail_replayed_later_still_is_seen():
     late = mails[69]
     mails.append(late.replace(b"2026 07:00:00 +0000\r\nReceived", b"2026 09:00:00 +0000\r\nReceived", 1))
     assert mails[-1] != late
-    assert str(judged(mails, FIRST)[0]) == "does not continue (mail 70: it was delivered again later)"
+    assert str(judged(mails, FIRST)[0]) == f"does not continue (mail 70: it was delivered again later{RETRIED})"
 
 
 @pytest.mark.parametrize(
     ("minutes", "late", "wanted"),
     [
         (15, "", "continues"),
-        (16, "", "does not continue (mail 2: it was received 16 minutes after it was made)"),
+        (16, "", f"does not continue (mail 2: it was received 16 minutes after it was made{RETRIED})"),
         (-15, "", "continues"),
         (-16, "", "does not continue (mail 2: it was received 16 minutes before it was made)"),
         (5000, "the mail server was out of reach", "continues"),
@@ -350,3 +373,13 @@ def test_the_evidence_of_a_report_is_as_the_golden_file_shows_it():
         golden.write_bytes(shown)
         pytest.fail(f"{golden.name} was written")
     assert shown == golden.read_bytes()
+
+
+def test_a_name_that_cannot_be_printed_and_the_first_day_of_all_crash_nothing(tmp_path: Path):
+    path = tmp_path / "\u043f\u0438\u0441\u044c\u043c\u043e.eml"
+    path.write_bytes(b"Subject: another mail\r\n\r\nHello.\r\n")
+    command = [sys.executable, str(verify.__file__), "--today", "0001-01-01", str(path)]
+    environment = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "1"}
+    ran = subprocess.run(command, capture_output=True, env=environment, check=False, timeout=60)
+    assert (ran.returncode, ran.stderr) == (verify.EXIT[verify.UNKNOWN], b"")
+    assert b"\\u043f\\u0438\\u0441" in ran.stdout

@@ -20,7 +20,7 @@ import pytest
 from blockerd.report import verify
 from blockerd.report.evidence import Kind
 from tests.report.chains import DAY, FIRST, Log, Sender, quarter
-from tests.report.judging import alike, at, changed_mail, end, fresh, honest, told_quarter
+from tests.report.judging import ROWS, alike, at, changed_mail, end, fresh, honest, rows, told_quarter
 
 PAGE = Path(verify.__file__).with_name("verify.html")
 CASE = """
@@ -92,6 +92,8 @@ def test_both_verifiers_give_the_same_answers(tmp_path: Path):
         case(honest().mails[:9], str(FIRST + 40 * DAY)),
         case(honest().mails[3:6], str(FIRST)),
     ]
+    cases += [case(rows(name), str(FIRST)) for name in ROWS]
+    cases += [case(rows(name)[-2:], str(FIRST)) for name in ROWS]
     assert answers(cases, tmp_path) == [answered(one) for one in cases]
 
 
