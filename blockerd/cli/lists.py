@@ -162,7 +162,7 @@ def run_test(args: argparse.Namespace) -> int:
             data = formats_files.unpack(sys.stdin.buffer.read(), 1 << 30, "standard input")
         else:
             path = Path(args.file)
-            format_ = "squidguard" if path.is_dir() and format_ == "auto" else format_
+            format_ = formats_files.format_of(path, format_) if format_ == "auto" else format_
             data = formats_files.read_source(path, 1 << 30)
     except formats_files.ListError as error:
         raise Stop(str(error), 1) from None

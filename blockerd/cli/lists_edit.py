@@ -6,6 +6,7 @@ before it is added; an address is only noted, `lists update` fetches it. Called 
 
 import argparse
 import difflib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -206,7 +207,7 @@ def _source(args: argparse.Namespace, lists: Lists) -> tuple[Source, dict[str, A
         made = Source(id=args.id or entry.id, category=args.category or entry.categories[0], url=url,
                       format=Format(args.format or entry.format))  # fmt: skip
         return made, {"title": entry.title, "licence": entry.licence, "names": entry.entries}
-    if "://" not in args.what and not Path(args.what).exists():
+    if "://" not in args.what and not os.path.exists(args.what):
         close = difflib.get_close_matches(args.what, [entry.id for entry in catalogue_entries()], 1)
         hint = f"; did you mean {close[0]}?" if close else "; give an https address, a file or an id of the catalogue"
         raise Stop(f"{args.what}: neither a file nor a list of the catalogue{hint}")
@@ -216,7 +217,7 @@ def _source(args: argparse.Namespace, lists: Lists) -> tuple[Source, dict[str, A
         made = Source(id=args.id or importing.new_id(args.what, ids), category=args.category, url=args.what)
         return replace(made, format=Format(args.format or "auto")), {}
     path = Path(args.what).absolute()
-    form = args.format or ("squidguard" if path.is_dir() else "auto")
+    form = args.format or formats_files.format_of(path, "auto")
     made = Source(id=args.id or importing.new_id(path.name.partition(".")[0], ids), category=args.category, path=path)
     return replace(made, format=Format(form)), _tried(path, form, made.max_bytes)
 
