@@ -21,7 +21,7 @@ from blockerd.lists.guard import Protected, guard_of
 from blockerd.lists.sources import ListSource, copy_of, list_sources
 from blockerd.lists.state import state_lock, write_state
 from blockerd.lists.table import TableBuilder
-from blockerd.lists.verdict import turned
+from blockerd.lists.verdict import HEAD, turned
 from blockerd.settings import Settings
 
 Progress = Callable[[str, int, int], None]
@@ -173,7 +173,7 @@ def _read(settings: Settings, source: ListSource, report: SourceReport, table: T
     """Reads a list into the table, or its last good copy where it cannot be used; the reason stands in `report`."""
     copy = copy_of(settings, source.id)
     copied = bool(source.origin) and source.path != copy
-    good = formats_files.head(copy) if copied else b""
+    good = formats_files.head(copy, HEAD) if copied else b""
     data, parsed, report.problem = _tried(source, source.path, good, table)
     if report.problem and good:
         report.from_copy = True

@@ -11,9 +11,6 @@ from pathlib import Path
 SQUIDGUARD = ("domains", "urls", "expressions")
 """The files of a squidGuard or UT1 category folder, in the order in which they are read."""
 
-HEAD = 262144
-"""Octets at the beginning of a list by which it is judged."""
-
 _GZIP = b"\x1f\x8b"
 _CHUNK = 1 << 20
 
@@ -56,11 +53,11 @@ def files_of(path: Path) -> list[Path]:
         return [path]
 
 
-def head(path: Path) -> bytes:
-    """The first HEAD octets of the file at `path`, as they lie there; b"" where there are none or it cannot be read."""
+def head(path: Path, octets: int) -> bytes:
+    """The first `octets` of the file at `path`, as they lie there; b"" where there are none or it cannot be read."""
     try:
         with path.open("rb") as file:
-            return file.read(HEAD)
+            return file.read(octets)
     except OSError:
         return b""
 

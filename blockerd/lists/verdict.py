@@ -12,8 +12,9 @@ from enum import StrEnum
 from typing import Any
 
 from blockerd.lists import formats
-from blockerd.lists.formats_files import HEAD
 
+HEAD = 262144
+"""Octets at the beginning of a list by which `turned` judges."""
 _FEW = 5
 
 DAY = 86400.0

@@ -22,7 +22,7 @@ from blockerd.lists.fetch.http import FetchError, Got, Net, get
 from blockerd.lists.fetch.record import Meta
 from blockerd.lists.sources import copy_of
 from blockerd.lists.trial import Trial
-from blockerd.lists.verdict import Facts, Outcome, Verdict, judge, turned
+from blockerd.lists.verdict import HEAD, Facts, Outcome, Verdict, judge, turned
 from blockerd.policy.name import to_text
 from blockerd.settings import Settings, Source
 
@@ -139,7 +139,8 @@ def _joined(problems: Sequence[str]) -> str:
 def _settle_download(job: Job, meta: Meta, used: Meta, got: Got, part: Path) -> Row | str:
     """Judges the download `part` and keeps or holds it; the reason where nothing can be made of it."""
     settings, id_ = job.settings, job.source.id
-    facts, new = _facts(job, part, formats_files.head(copy_of(settings, id_)) if meta.sha256 else b"")
+    good = formats_files.head(copy_of(settings, id_), HEAD) if meta.sha256 else b""
+    facts, new = _facts(job, part, good)
     verdict = judge(_old_count(job, meta), facts, meta.held, job.now)
     if verdict.outcome is Outcome.REFUSE:
         return verdict.reason
