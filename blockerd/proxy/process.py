@@ -101,7 +101,7 @@ class ProxyProcess:
         self._ends = 0
 
     def run(self, parent: int = -1, say: Callable[[str], object] = str) -> int:
-        """Supervises until SIGTERM, SIGINT or the end of the pipe `parent`; 0, or 1 where mitmdump only ever failed.
+        """Supervises until SIGTERM, SIGINT or the end of the pipe `parent`; 0, or 1 where mitmdump never came up.
 
         `say` is told "ready" once the proxy listens.
         """
