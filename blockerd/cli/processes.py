@@ -44,8 +44,8 @@ def run_dns(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     _log()
     _only(settings, "dns")
-    from blockerd.dns.listener import BindError
     from blockerd.dns.process import main
+    from blockerd.dns.sockets import BindError
     from blockerd.lists.guard import GuardError
 
     try:
