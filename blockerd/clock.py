@@ -3,10 +3,17 @@
 Called by the edges (listener, control, command line). Pure modules never import it.
 """
 
+import sys
 import time
 from datetime import UTC, datetime
 
-_BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+
+def boot_line(platform: str) -> int | None:
+    """The system's clock that runs on in sleep, None where there is none (elsewhere the macOS name stands still)."""
+    return getattr(time, "CLOCK_MONOTONIC_RAW" if platform == "darwin" else "CLOCK_BOOTTIME", None)
+
+
+_BOOTTIME = boot_line(sys.platform)
 
 
 def now() -> float:
@@ -25,7 +32,7 @@ def monotonic() -> float:
 
 
 def boottime_us() -> int:
-    """Microseconds since the system's start, sleep included (CLOCK_BOOTTIME; where there is none, without sleep)."""
+    """Microseconds since the system's start, sleep included; where no clock counts that, without sleep."""
     return time.clock_gettime_ns(_BOOTTIME) // 1000 if _BOOTTIME is not None else time.monotonic_ns() // 1000
 
 

@@ -19,6 +19,8 @@ with suppress(ImportError):  # Windows has neither; there a command may look at 
 
 ENV_LIFE, ENV_WORDS, ENV_ENDED = "BLOCKERD_LIFELINE", "BLOCKERD_WORDS", "BLOCKERD_ENDED"
 
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
 ALIVE, BEAT_EVERY = "alive", 4.0
 """What a child says every so many seconds while its loop turns."""
 
@@ -53,9 +55,22 @@ def alive_file(settings: Settings, what: str) -> Path:
 def boot_id() -> str:
     """Which boot of the machine this is; "" where the system does not tell."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        return _BOOT_ID.read_text("ascii").strip()
     except OSError:
+        return _boot_session()
+
+
+def _boot_session() -> str:
+    """What macOS calls kern.bootsessionuuid, sysctl(3); "" on other systems."""
+    import ctypes
+
+    text, size = ctypes.create_string_buffer(64), ctypes.c_size_t(64)
+    try:
+        ask = ctypes.CDLL(None).sysctlbyname
+    except (AttributeError, OSError, TypeError):  # TypeError: Windows
         return ""
+    done = ask(b"kern.bootsessionuuid", text, ctypes.byref(size), None, ctypes.c_size_t(0))
+    return text.value.decode("ascii", "replace") if done == 0 else ""
 
 
 def raise_descriptor_limit(wanted: int = 16384) -> int:

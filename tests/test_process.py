@@ -1,14 +1,18 @@
 """One instance per state folder, and the tie between a child and its supervisor."""
 
 import asyncio
+import ctypes
 import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from blockerd import clock, process
 from blockerd.process import ENV_LIFE, ENV_WORDS, AlreadyRunning, Instance, Lifeline, running_pid
 from blockerd.settings import Settings, load
 from tests.e2e.install import environment
@@ -18,6 +22,37 @@ from tests.e2e.install import environment
 def settings(tmp_path: Path) -> Settings:
     (tmp_path / "b.toml").write_text("")
     return load(tmp_path / "b.toml", {}, tmp_path)
+
+
+class MacLibrary:
+    """Plays sysctlbyname(3) of macOS for the one name that is asked; `told` None: the kernel has no such name."""
+
+    def __init__(self, told: bytes | None) -> None:
+        self._told = told
+
+    def sysctlbyname(self, name: bytes, text: Any, size: Any, _new: None, _length: Any) -> int:  # noqa: ANN401
+        assert name == b"kern.bootsessionuuid"
+        if self._told is None:
+            return -1
+        text.value = self._told
+        size._obj.value = len(self._told) + 1
+        return 0
+
+
+@pytest.mark.parametrize(("told", "boot"), [(b"6F1C-22", "6F1C-22"), (None, "")])
+def test_without_proc_the_boot_is_asked_of_the_kernel(monkeypatch: pytest.MonkeyPatch, told: bytes | None, boot: str):
+    """Written from sysctl(3) of macOS and never run there."""
+    monkeypatch.setattr(process, "_BOOT_ID", Path("/nowhere/boot_id"))
+    assert process.boot_id() == "", "no such call in this C library"
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: MacLibrary(told))
+    assert process.boot_id() == boot
+
+
+def test_each_system_has_one_clock_that_runs_on_in_sleep(monkeypatch: pytest.MonkeyPatch):
+    assert clock.boot_line("linux") == time.CLOCK_BOOTTIME
+    assert clock.boot_line("darwin") == time.CLOCK_MONOTONIC_RAW
+    monkeypatch.delattr(time, "CLOCK_BOOTTIME")
+    assert clock.boot_line("linux") is None
 
 
 HOLD = """

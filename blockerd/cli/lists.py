@@ -41,7 +41,7 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     test.add_argument("names", nargs="*", metavar="NAME", help="names to decide; one a line on standard input if none")
     test.add_argument("--format", choices=FORMATS, default="auto")
     test.add_argument("--qtype", default="A", help="question type, e.g. A, AAAA, HTTPS")
-    test.add_argument("--reveal", action="store_true", help="show listed names in full")
+    test.add_argument("--reveal", action="store_true", help="show listed names and unread lines in full")
     test.set_defaults(run=run_test)
     update = verbs.add_parser("update", help="fetch the lists that have an address, then build", allow_abbrev=False)
     update.add_argument("ids", nargs="*", metavar="ID", help="only these lists")
@@ -162,7 +162,7 @@ def run_test(args: argparse.Namespace) -> int:
             data = formats_files.unpack(sys.stdin.buffer.read(), 1 << 30, "standard input")
         else:
             path = Path(args.file)
-            format_ = "squidguard" if path.is_dir() and format_ == "auto" else format_
+            format_ = formats_files.format_of(path, format_) if format_ == "auto" else format_
             data = formats_files.read_source(path, 1 << 30)
     except formats_files.ListError as error:
         raise Stop(str(error), 1) from None
@@ -209,8 +209,7 @@ def _show_test(args: argparse.Namespace, parsed: formats.Parsed, trial: Trial, r
         return
     others = f"{parsed.not_applicable:,} not for a DNS filter, {parsed.issue_count:,} not read"
     say(f"{parsed.format}: {entries:,} rules, {others}")
-    for issue in issues[:20]:
-        say(f"  line {issue['line']}: {issue['reason']}: {issue['text']}")
+    lists_edit.say_issues(issues[:20], reveal=args.reveal)
     if len(issues) > 20:
         say(f"  and {max(parsed.issue_count, len(issues)) - 20:,} more; --json shows up to 1,000")
     for line in columns(screen_rows(results, reveal=args.reveal)):

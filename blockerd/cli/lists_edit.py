@@ -6,7 +6,8 @@ before it is added; an address is only noted, `lists update` fetches it. Called 
 
 import argparse
 import difflib
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ def register_verb(verbs: "argparse._SubParsersAction[Any]") -> None:
     add.add_argument("--id", default="", help="a short name of your own")
     add.add_argument("--category", choices=CATEGORIES, default="", help="what it lists")
     add.add_argument("--format", choices=formats.FORMATS, default="")
+    add.add_argument("--reveal", action="store_true", help="show unread lines in full")
     add.set_defaults(run=run_add)
     for verb, text in (
         ("remove", "take an added list away"),
@@ -76,7 +78,7 @@ def run_add(args: argparse.Namespace) -> int:
     if twin := next((o for o in lists.known if (o.url or o.path) == (source.url or source.path)), None):
         raise Stop(f"{args.what}: is here already as {twin.id}")
     if not args.json:
-        _say_added(lists.settings, source, told)
+        _say_added(lists.settings, source, told, reveal=args.reveal)
     return _change(args, lists, added.with_source(lists.files[added.FILE], source), more=told, build=not source.url)
 
 
@@ -94,7 +96,7 @@ def run_enable(args: argparse.Namespace) -> int:
     lists = lists_of(args)
     entry = next((entry for entry in catalogue_entries() if entry.id == args.what), None)
     if entry and all(source.id != entry.id for source in lists.known):
-        args.id, args.category, args.format = "", "", ""
+        args.id, args.category, args.format, args.reveal = "", "", "", False
         return run_add(args)
     _must_be_known(args, lists)
     configured = next((s for s in lists.settings.lists.source if s.id == args.what), None)
@@ -206,7 +208,7 @@ def _source(args: argparse.Namespace, lists: Lists) -> tuple[Source, dict[str, A
         made = Source(id=args.id or entry.id, category=args.category or entry.categories[0], url=url,
                       format=Format(args.format or entry.format))  # fmt: skip
         return made, {"title": entry.title, "licence": entry.licence, "names": entry.entries}
-    if "://" not in args.what and not Path(args.what).exists():
+    if "://" not in args.what and not os.path.exists(args.what):
         close = difflib.get_close_matches(args.what, [entry.id for entry in catalogue_entries()], 1)
         hint = f"; did you mean {close[0]}?" if close else "; give an https address, a file or an id of the catalogue"
         raise Stop(f"{args.what}: neither a file nor a list of the catalogue{hint}")
@@ -216,7 +218,7 @@ def _source(args: argparse.Namespace, lists: Lists) -> tuple[Source, dict[str, A
         made = Source(id=args.id or importing.new_id(args.what, ids), category=args.category, url=args.what)
         return replace(made, format=Format(args.format or "auto")), {}
     path = Path(args.what).absolute()
-    form = args.format or ("squidguard" if path.is_dir() else "auto")
+    form = args.format or formats_files.format_of(path, "auto")
     made = Source(id=args.id or importing.new_id(path.name.partition(".")[0], ids), category=args.category, path=path)
     return replace(made, format=Format(form)), _tried(path, form, made.max_bytes)
 
@@ -238,11 +240,16 @@ def _tried(path: Path, form: str, max_bytes: int) -> dict[str, Any]:
             "not_applicable": parsed.not_applicable}  # fmt: skip
 
 
-def _say_added(settings: Settings, source: Source, told: dict[str, Any]) -> None:
+def say_issues(issues: Sequence[Mapping[str, Any]], *, reveal: bool) -> None:
+    """Lines of a list that were not taken, a line each; what stands in them only with `reveal`."""
+    for issue in issues:
+        say(f"  line {issue['line']}: {issue['reason']}" + (f": {issue['text']}" if reveal else ""))
+
+
+def _say_added(settings: Settings, source: Source, told: dict[str, Any], *, reveal: bool) -> None:
     if "entries" in told:
         say(f"{told['format']}: {told['entries']:,} rules, {told['issue_count']:,} lines not read")
-        for issue in told["issues"][:5]:
-            say(f"  line {issue['line']}: {issue['reason']}: {issue['text']}")
+        say_issues(told["issues"][:5], reveal=reveal)
     if "title" in told:
         say(f"{told['title']}: about {told['names']:,} names, licence {told['licence']}")
     if source.category not in settings.lists.categories and source.category != "demo":

@@ -112,6 +112,8 @@ def _build(settings: Settings) -> None:
         changed = inputs_changed(settings)
     except GuardError as error:
         raise Stop(str(error)) from None
+    except OSError:
+        changed = True  # `lists build` meets the same and tells it
     words = [sys.executable, "-m", "blockerd", "lists", "build", *([] if changed else ["--quiet"])]
     if settings.path:
         words += ["--config", str(settings.path)]

@@ -14,6 +14,8 @@ from blockerd.settings import Settings
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"^(\d{1,9})([smhdw])$")
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
+_FAR = 1 << 62
+"""Microseconds: what SQLite can still compare with."""
 _FORMS = "write 2h, 7d, 2026-11-22 or 2026-11-22T18:00:00Z"
 
 
@@ -35,7 +37,7 @@ def moment(option: str, text: str, zone: tzinfo, now_us: int, *, whole_day: bool
     """
     try:
         if ago := _DURATION.match(text):
-            return now_us - int(ago[1]) * _UNITS[ago[2]] * 1_000_000
+            return max(now_us - int(ago[1]) * _UNITS[ago[2]] * 1_000_000, -_FAR)
         if _DATE.match(text):
             return midnight(date.fromisoformat(text) + timedelta(days=int(whole_day)), zone)
         return round(clock.parse_rfc3339(text) * 1_000_000)

@@ -43,9 +43,12 @@ def register(words: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """Exit 0 done, 1 the journal cannot be read."""
+    """Exit 0 done, 1 the journal cannot be read, 2 no such limit."""
     settings = settings_of(args)
-    rows = _rows(settings)[-max(0, args.limit) :]
+    if args.limit < 0:
+        raise Stop(f"--limit {args.limit}: give 0 or more")
+    rows = _rows(settings)
+    rows = rows[max(0, len(rows) - args.limit) :]
     zone = ZoneInfo(settings.time.zone)
     if args.json:
         dump([_as_dict(row, zone) for row in rows])

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from dataclasses import dataclass
-from datetime import date, timedelta, tzinfo
+from datetime import timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,7 +21,7 @@ from blockerd.cli.time_record import activitywatch, records_of, requests_in
 from blockerd.journal.read import View
 from blockerd.journal.schema import JournalError
 from blockerd.policy.schedule import Window, parse_window
-from blockerd.report.period import Day, Period, midnight, week, week_of
+from blockerd.report.period import Day, Period, day_named, midnight, week, week_of
 from blockerd.screentime import budgets
 from blockerd.screentime.facts import Facts, Request, facts
 from blockerd.screentime.heartbeat import SECOND
@@ -163,7 +163,7 @@ def _period(args: argparse.Namespace, zone: tzinfo, now: int) -> Period:
     try:
         if args.week:
             return week(args.week, zone)
-        at = midnight(date.fromisoformat(args.date), zone) if args.date else now
+        at = midnight(day_named(args.date), zone) if args.date else now
     except ValueError as error:
         option = "--week" if args.week else "--date"
         raise Stop(f"{option} {error}; write e.g. 2026-W47 or 2026-11-22") from None

@@ -9,8 +9,6 @@ import json
 import logging
 import os
 import signal
-import socket
-import struct
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,6 +22,7 @@ from blockerd.control.journal import Keeper
 from blockerd.control.life import Life
 from blockerd.control.networks import Networks
 from blockerd.control.news import list_news
+from blockerd.control.peer import peer_uid
 from blockerd.control.probe import EVERY as PROBE_EVERY
 from blockerd.control.probe import HandNews, ProbeNews
 from blockerd.control.reports import FIRST_TICK, TICK_EVERY, Reports
@@ -56,8 +55,6 @@ PRUNE_FIRST, PRUNE_EVERY = 600.0, 3600.0
 
 LAST_DRAIN = 1.0
 """Seconds that a process told to end may go on storing; what is left waits in the spool for the next start."""
-
-_PEER = struct.Struct("3i")
 
 
 class ControlProcess:
@@ -353,13 +350,6 @@ class ControlProcess:
         except (OSError, JournalError, CheckpointError, NoKey) as error:
             return {"error": str(error)}
         return {"digits": key.fingerprint}
-
-
-def peer_uid(sock: socket.socket) -> int:
-    """The user behind a Unix socket, -1 where the system does not tell."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return -1
-    return int(_PEER.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))[1])
 
 
 def main(settings: Settings, reload: Callable[[], Settings], lifeline: Lifeline) -> None:

@@ -38,7 +38,7 @@ def _pair(endpoint: Endpoint) -> tuple[socket.socket, socket.socket] | None:
     made: list[socket.socket] = []
     try:
         for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-            sock = socket.socket(family, kind | socket.SOCK_CLOEXEC)
+            sock = socket.socket(family, kind)
             made.append(sock)
             sock.setblocking(False)
             if family == socket.AF_INET6:

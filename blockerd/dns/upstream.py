@@ -28,7 +28,8 @@ MAX_PENDING = 2000
 """Questions under way at once; beyond it a new one is refused rather than the memory filled."""
 
 _POOL = 8192
-_DATAGRAM = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+_NONBLOCK: int = getattr(socket, "SOCK_NONBLOCK", 0)
+"""Makes a socket that never blocks in one call; macOS needs a second one."""
 
 Done = Callable[[bytes | None, Scan | None], None]
 """Called once with the reply and what it says; None when nobody answered, b"" when the question could not be sent."""
@@ -188,7 +189,10 @@ class _Asking:
         address = attempt.server.address
         sock = None
         try:
-            sock = socket.SocketType(socket.AF_INET6 if ":" in address.host else socket.AF_INET, _DATAGRAM)
+            family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+            sock = socket.SocketType(family, socket.SOCK_DGRAM | _NONBLOCK)
+            if not _NONBLOCK:
+                sock.setblocking(False)
             sock.connect((address.host, address.port))
             self._owner.sockets.watch(sock, partial(self._readable, attempt, sock))
         except OSError:  # no descriptors left, no memory, no such family here, no way there

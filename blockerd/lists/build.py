@@ -21,7 +21,7 @@ from blockerd.lists.guard import Protected, guard_of
 from blockerd.lists.sources import ListSource, copy_of, list_sources
 from blockerd.lists.state import state_lock, write_state
 from blockerd.lists.table import TableBuilder
-from blockerd.lists.verdict import mostly_unread
+from blockerd.lists.verdict import HEAD, turned
 from blockerd.settings import Settings
 
 Progress = Callable[[str, int, int], None]
@@ -137,9 +137,8 @@ def _in_grace(settings: Settings, sources: list[ListSource]) -> Iterator[ListSou
 def _file_digest(source: ListSource) -> str:
     if source.path is None:
         return hashlib.sha256(source.data).hexdigest()
-    paths = sorted(source.path.iterdir()) if source.path.is_dir() else [source.path]
     digest = hashlib.sha256()
-    for path in paths:
+    for path in formats_files.files_of(source.path):
         try:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -172,21 +171,15 @@ def _write(
 
 def _read(settings: Settings, source: ListSource, report: SourceReport, table: TableBuilder) -> formats.Parsed:
     """Reads a list into the table, or its last good copy where it cannot be used; the reason stands in `report`."""
-    try:
-        data = source.data if source.path is None else formats_files.read_source(source.path, source.max_bytes)
-        usable = not _turned(settings, source, data, report)
-        parsed = _parse(source, data, table) if usable else formats.Parsed(source.format)
-        report.problem = report.problem or parsed.refused or ""
-    except formats_files.ListError as error:
-        data, parsed = b"", formats.Parsed(source.format)
-        report.problem = str(error)
     copy = copy_of(settings, source.id)
-    configured = bool(source.origin and source.path and source.path != copy)
-    if report.problem and configured and copy.is_file():
+    copied = bool(source.origin) and source.path != copy
+    good = formats_files.head(copy, HEAD) if copied else b""
+    data, parsed, report.problem = _tried(source, source.path, good, table)
+    if report.problem and good:
         report.from_copy = True
-        data = copy.read_bytes()
-        parsed = _parse(source, data, table)
-    elif not report.problem and configured:
+        kept = replace(source, max_bytes=max(source.max_bytes, copy.stat().st_size))
+        data, parsed, _ = _tried(kept, copy, b"", table)
+    elif copied and not report.problem:
         _keep_copy(copy, data)
     report.format, report.digest = parsed.format, snapshot.digest_of(data)
     report.entries, report.issue_count = parsed.entries, parsed.issue_count
@@ -195,19 +188,23 @@ def _read(settings: Settings, source: ListSource, report: SourceReport, table: T
     return parsed
 
 
-def _turned(settings: Settings, source: ListSource, data: bytes, report: SourceReport) -> bool:
-    """True where a configured list has a good copy and is now mostly lines that cannot be read."""
-    if source.origin and copy_of(settings, source.id).is_file():
-        report.problem = mostly_unread(data, _format(source))
-    return bool(report.problem)
+def _tried(
+    source: ListSource, place: Path | None, good: bytes, table: TableBuilder
+) -> tuple[bytes, formats.Parsed, str]:
+    """The list as it lies at `place`, what it says, and why it is not used ("" where it is: then it is in the table).
 
-
-def _parse(source: ListSource, data: bytes, table: TableBuilder) -> formats.Parsed:
-    return formats.parse(data, _format(source), scope=source.scope, trust=source.trust, own=source.own, sink=table.take)
-
-
-def _format(source: ListSource) -> str:
-    return "squidguard" if source.path is not None and source.path.is_dir() else source.format
+    `good` is the beginning of the copy that takes its place then, b"" where there is none.
+    """
+    parsed = formats.Parsed(source.format)
+    try:
+        data = source.data if place is None else formats_files.read_source(place, source.max_bytes)
+    except formats_files.ListError as error:
+        return b"", parsed, str(error)
+    form = formats_files.format_of(place, source.format)
+    why = turned(data, good, form)
+    if not why:
+        parsed = formats.parse(data, form, scope=source.scope, trust=source.trust, own=source.own, sink=table.take)
+    return data, parsed, why or parsed.refused or ""
 
 
 def _keep_copy(copy: Path, data: bytes) -> None:

@@ -4,6 +4,7 @@ Refuses what is no regular file, gzip that is cut short or grows beyond the limi
 one line. Called by `build`, `lists test` and the fetcher; what the octets mean is for `formats`.
 """
 
+import os
 import zlib
 from pathlib import Path
 
@@ -36,6 +37,29 @@ def read_source(path: Path, max_bytes: int) -> bytes:
     except OSError as error:
         raise ListError(f"{path}: {error.strerror or error}: check the path and its permissions") from None
     return joined
+
+
+def format_of(path: Path | None, format_: str) -> str:
+    """As what the list at `path` is read: a folder is squidGuard's, all else what its settings say."""
+    # Unlike Path.is_dir, this is False for what may not be looked at (Python 3.11 to 3.13).
+    return "squidguard" if path is not None and os.path.isdir(path) else format_
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files that make the list at `path`, sorted: itself, or what is in it; itself where nobody may look."""
+    try:
+        return sorted(path.iterdir()) if os.path.isdir(path) else [path]
+    except OSError:
+        return [path]
+
+
+def head(path: Path, octets: int) -> bytes:
+    """The first `octets` of the file at `path`, as they lie there; b"" where there are none or it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(octets)
+    except OSError:
+        return b""
 
 
 def unpack(data: bytes, max_bytes: int, where: str) -> bytes:

@@ -92,7 +92,7 @@ def write(path: Path, generation: int, content: Content) -> None:
     partial.unlink(missing_ok=True)  # of a build that was killed: it may be read-only already
     fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        os.posix_fallocate(fd, 0, total)
+        _take_room(fd, total)
         body = [(HEADER.size, memoryview(meta)), *((offsets[name], parts[name]) for name in PARTS)]
         for offset, part in body:
             _write_at(fd, offset, part)
@@ -108,6 +108,14 @@ def write(path: Path, generation: int, content: Content) -> None:
     finally:
         os.close(fd)
     sync_folder(path.parent)
+
+
+def _take_room(fd: int, total: int) -> None:
+    """Makes the file `total` octets long; a disk without so much room says so now, but on macOS only later."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(fd, 0, total)
+    else:
+        os.ftruncate(fd, total)
 
 
 def _write_at(fd: int, offset: int, part: bytes | memoryview) -> None:

@@ -144,7 +144,7 @@ def _names(settings: Settings, source: ListSource, report: Mapping[str, Any]) ->
         data = source.data if path is None else formats_files.read_source(path, source.max_bytes)
     except formats_files.ListError:
         return own, above
-    format_ = "squidguard" if path is not None and path.is_dir() else source.format
+    format_ = formats_files.format_of(path, source.format)
     formats.parse(data, format_, scope=source.scope, trust=source.trust, own=source.own, sink=take)
     return own, above
 

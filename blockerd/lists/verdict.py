@@ -1,7 +1,8 @@
 """Judges a download against the last good copy, and says when a list is due again. Pure; times are Unix seconds.
 
 `judge` takes, holds or refuses. Held: the size is odd, and a second download at least a day later that says the same
-is taken. Refused: nothing confirms a page of HTML, an empty list or one that names google.com. Called by `fetch`,
+is taken. Refused: nothing confirms a page of HTML, an empty list, one that names google.com, or one of which most
+lines can no longer be read. Called by `fetch`,
 `due` by whoever starts an update.
 """
 
@@ -12,7 +13,8 @@ from typing import Any
 
 from blockerd.lists import formats
 
-_HEAD = 262144
+HEAD = 262144
+"""Octets at the beginning of a list by which `turned` judges."""
 _FEW = 5
 
 DAY = 86400.0
@@ -36,12 +38,16 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a download is: its rules counted, `refused` as the parser says it, `canary` a name it must not hold."""
+    """What a download is: its rules counted, `refused` as the parser says it, `canary` a name it must not hold.
+
+    `turned` is what the function of that name says.
+    """
 
     names: int
     sha256: str
     refused: str = ""
     canary: str = ""
+    turned: str = ""
     declared: int | None = None
 
 
@@ -84,7 +90,7 @@ def _never(new: Facts) -> str:
         return new.refused
     if new.canary:
         return f"names {new.canary}, which no such list means"
-    return "" if new.names else "not one name or rule in it"
+    return new.turned if new.names else "not one name or rule in it"
 
 
 def _odd(old: int | None, new: Facts) -> str:
@@ -120,9 +126,19 @@ def due(meta: Mapping[str, Any], now: float, refresh_hours: int) -> bool:
     return not tried <= now < tried + wait(meta.get("failures") or 0, refresh_hours)
 
 
+def turned(data: bytes, good: bytes, format_: str) -> str:
+    """Why the list `data` does not take the place of its last good copy, which begins with `good`; "" where it may.
+
+    Most of its lines cannot be read, and those of the copy could be. `good` is b"" where there is no copy: then a list
+    is taken as far as it can be read.
+    """
+    why = mostly_unread(data, format_) if good else ""
+    return "" if why and mostly_unread(good, format_) else why
+
+
 def mostly_unread(data: bytes, format_: str) -> str:
-    """Why a list whose lines are mostly none is not taken, "" where it may be; looks at the first 256 KB."""
-    head = data if len(data) <= _HEAD else data[: data.rfind(b"\n", 0, _HEAD) + 1 or _HEAD]
+    """That the lines of a list are mostly none, "" where they are not; looks at the first 256 KB."""
+    head = data if len(data) <= HEAD else data[: data.rfind(b"\n", 0, HEAD) + 1 or HEAD]
     parsed = formats.parse(head, format_)
     good = parsed.entries + parsed.not_applicable
     if parsed.refused or parsed.issue_count < _FEW or parsed.issue_count <= good:

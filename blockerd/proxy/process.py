@@ -95,13 +95,13 @@ class ProxyProcess:
         self._wake_read, self._wake_write = os.pipe()
         self._selector = selectors.DefaultSelector()
         self._ending = self._again = False
-        self._ready = False
+        self._ready = self._came_up = False
         self._complained = ""
         self._started = 0.0
         self._ends = 0
 
     def run(self, parent: int = -1, say: Callable[[str], object] = str) -> int:
-        """Supervises until SIGTERM, SIGINT or the end of the pipe `parent`; 0, or 1 where it never came up.
+        """Supervises until SIGTERM, SIGINT or the end of the pipe `parent`; 0, or 1 where mitmdump never came up.
 
         `say` is told "ready" once the proxy listens.
         """
@@ -120,7 +120,8 @@ class ProxyProcess:
             if self._again:
                 self._take_settings(say)
             self._look(say)
-        return self._stop()
+        self._stop()
+        return 1 if self._ends and not self._came_up else 0
 
     def _end(self, *_: object) -> None:
         self._ending = True
@@ -162,7 +163,7 @@ class ProxyProcess:
             data = os.read(key.fd, 4096)
             if isinstance(key.data, tuple):
                 if b"ready" in data:
-                    self._ready, self._complained = True, ""
+                    self._ready, self._came_up, self._complained = True, True, ""
                     key.data[1]("ready")
                 if not data:
                     self._selector.unregister(key.fd)
@@ -202,17 +203,16 @@ class ProxyProcess:
         while not self._ending and (left := end - clock.monotonic()) > 0:
             self._wait(left)
 
-    def _stop(self) -> int:
+    def _stop(self) -> None:
         child = self._child
         if child is None or child.poll() is not None:
-            return 0
+            return
         child.terminate()
         with suppress(subprocess.TimeoutExpired):
             child.wait(_GRACE)
         if child.poll() is None:
             child.kill()
             child.wait()
-        return 0
 
 
 def _taken(listen: Endpoint) -> bool:

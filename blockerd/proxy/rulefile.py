@@ -170,13 +170,14 @@ def _line_rule(body: str, line: int, never: NeverDecrypt, source: str, title: st
 
 
 def _path(path: str) -> Glob:
-    """The path in the form in which URLs are compared, its wildcards kept."""
+    """The path in the form in which URLs are compared, its wildcards kept; `^` or `?` behind the host is its root."""
     body = path.lower()
-    start = body[0] in "*^"
-    if not start and "?" not in body and "*" not in body and "^" not in body and "|" not in body:
+    if body[0] in "^?":
+        body = "/" + body.lstrip("^/")
+    if not set("?*^|") & set(body):
         ending = "/" if body.endswith("/") else ""
         body = canonical_path(body).rstrip("/") + ending
-    return glob(body.lstrip("^") if start else body, open_start=start)
+    return glob(body)
 
 
 def _options(text: str) -> tuple[str, bool]:

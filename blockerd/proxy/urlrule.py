@@ -68,13 +68,13 @@ _SEPARATOR = r"(?:[^\w.%-]|$)"
 _SEGMENT_END = r"(?:[^\w-]|$)"
 
 
-def glob(pattern: str, *, open_start: bool = False) -> Glob:
+def glob(pattern: str) -> Glob:
     """The glob for an Adblock path: `*` anything, `^` a separator or the end, `|` at the end closes it."""
     closed = pattern.endswith("|")
     body = pattern.removesuffix("|")
     parts = [part for part in body.split("*") if part]
     pieces = tuple(re.compile("".join(_SEPARATOR if c == "^" else re.escape(c) for c in part)) for part in parts)
-    anywhere = open_start or body.startswith("*")
+    anywhere = body.startswith("*")
     head = "" if anywhere else _SPECIAL.split(body, maxsplit=1)[0]
     return Glob(pieces, len(body), anywhere, not closed or body.endswith("*"), head)
 

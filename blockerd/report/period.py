@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 
+YEARS = range(1970, 9999)
+"""Years of which days and weeks are read: what comes before and after one of them exists too."""
 _WEEK = re.compile(r"^(\d{4})-W(\d{2})$")
 
 
@@ -49,9 +51,21 @@ def week(label: str, zone: tzinfo) -> Period:
         monday = date.fromisocalendar(int(parts[1]), int(parts[2]), 1) if parts else None
     except ValueError:
         monday = None
-    if monday is None:
+    if monday is None or monday.year not in YEARS:
         raise ValueError(f"{label}: no week; write year and week like 2026-W47")
     return _days(label, monday, 7, zone)
+
+
+def day_named(text: str) -> date:
+    """The calendar day that `text` names, e.g. 2026-11-22.
+
+    Raises:
+        ValueError: it names none, or one outside YEARS.
+    """
+    found = date.fromisoformat(text)
+    if found.year not in YEARS:
+        raise ValueError(f"{text}: no day of the years {YEARS.start} to {YEARS.stop - 1}")
+    return found
 
 
 def week_of(at_us: int, zone: tzinfo) -> Period:

@@ -3,7 +3,6 @@
 Called by `agent`; tests hand in clocks of their own.
 """
 
-import time
 from typing import NamedTuple
 
 from blockerd import clock
@@ -19,7 +18,4 @@ class Instant(NamedTuple):
 
 def read() -> Instant:
     """Now. Where the system has one line only, both are it and a suspend shows as a hole between two looks."""
-    awake = time.monotonic_ns() // 1000
-    line = getattr(time, "CLOCK_BOOTTIME", None)
-    at = awake if line is None else time.clock_gettime_ns(line) // 1000
-    return Instant(at, clock.now_us(), awake)
+    return Instant(clock.boottime_us(), clock.now_us(), clock.monotonic_us())

@@ -160,8 +160,11 @@ def test_the_screen_masks_listed_names_unless_asked(file: Path, capsys: pytest.C
     out = capsys.readouterr().out
     assert "listed.test" not in out
     assert "line 6" in out
+    assert "no name here" not in out
     main(["lists", "test", str(file), "--reveal", "www.listed.test"])
-    assert "www.listed.test" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "www.listed.test" in out
+    assert "no name here!" in out
 
 
 def _lists(place: Place, capsys: pytest.CaptureFixture[str], words: Sequence[str]) -> tuple[int, Any]:

@@ -54,7 +54,8 @@ def test_a_file_is_read_added_built_and_recorded(run: Run, place: Place, more: P
     code, out, _ = run("add", str(more), "--category", "adult")
     assert code == 0
     assert "hosts: 2 rules, 1 lines not read" in out
-    assert "line 3" in out
+    assert "line 3: more than one word" in out
+    assert "any kind" not in out
     assert place.blocked("most.test")
     assert [source.id for source in _sources(place)] == ["more-list"]
     assert _changes(place) == [("list more-list", "stronger")]

@@ -169,6 +169,10 @@ def test_stamps_cut_to_milliseconds_and_read_back(us: int):
     assert round(clock.parse_rfc3339(stamp(us)) * 1000) == us // 1000
 
 
+def test_ages_ago_is_ever_since(run: Run):
+    assert run("log", "--json", "--since", "999999999w")[0] == 0
+
+
 def test_a_limit_below_zero_is_refused(run: Run):
     code, out, err = run("log", "--limit", "-1")
     assert (code, out) == (2, "")

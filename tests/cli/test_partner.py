@@ -210,6 +210,10 @@ def test_sent_mails_are_listed_with_their_recipients_and_exported(
     ]  # fmt: skip
     assert call(home, "report", "list") == 0
     assert ROBIN.address in capsys.readouterr().out
+    for limit, count in (("0", 0), ("2", 2), ("9", 4)):
+        assert call(home, "report", "list", "--json", "--limit", limit) == 0
+        assert len(told(capsys)) == count
+    assert call(home, "report", "list", "--limit", "-1") == 2
     assert call(home, "report", "export", str(tmp_path / "mails")) == 0
     capsys.readouterr()
     assert {path.read_bytes() for path in (tmp_path / "mails").iterdir()} == set(home.server.to(ROBIN.address)[1:])

@@ -17,7 +17,7 @@ from blockerd.control import process
 from blockerd.control.journal import confirmed
 from blockerd.control.life import dns_counters, shutting_down
 from blockerd.control.news import list_news
-from blockerd.control.process import ControlProcess, peer_uid
+from blockerd.control.process import ControlProcess
 from blockerd.journal import spool
 from blockerd.journal.append import size_of
 from blockerd.journal.log import open_log
@@ -144,12 +144,6 @@ def test_a_journal_of_a_newer_version_is_trouble_and_the_spool_keeps_all(tmp_pat
         assert "Traceback" not in install.said()
     finally:
         install.end()
-
-
-def test_the_peer_of_a_socket_is_known():
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        assert peer_uid(ours) == os.getuid()
 
 
 def test_the_size_of_a_file_that_is_gone_is_0(tmp_path: Path):

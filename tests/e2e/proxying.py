@@ -150,7 +150,8 @@ def shaped(machine: Machine, origin: Origin) -> dict[str, Any]:
             for sni in (LISTED, OPEN)
         },
         "plain in a tunnel, in pieces": _plain_in_pieces(machine),
-        "ssh": _raw(machine),
+        "ssh": _raw(machine, b"SSH-2.0-test\r\n"),
+        "amqp": _raw(machine, b"AMQP\0\0\x09\x01"),
     }
     return {**got, "handshakes": origin.handshakes[LISTED] - before}
 
@@ -407,11 +408,15 @@ def _plain_in_pieces(machine: Machine) -> list[str]:
     return found
 
 
-def _raw(machine: Machine) -> bool:
+def _raw(machine: Machine, first: bytes) -> bool:
     """A tunnel that carries no TLS and no HTTP is passed on as it is; the origin does not like it and ends it."""
     with machine.tunnel(OPEN) as sock:
-        sock.sendall(b"SSH-2.0-test\r\n")
-        return bool(sock.recv(64) or True)
+        sock.sendall(first)
+        try:
+            sock.recv(64)
+        except TimeoutError:
+            return False
+        return True
 
 
 def _socks(machine: Machine, sni: str, trust: Path) -> str:

@@ -112,8 +112,10 @@ def test_plain_http_in_pieces_inside_a_tunnel_is_judged(told: dict[str, Any]):
     assert told["shaped"]["plain in a tunnel, in pieces"] == ["HTTP/1.1 403 Forbidden"] * 3
 
 
-def test_what_is_neither_tls_nor_http_passes(told: dict[str, Any]):
-    assert told["shaped"]["ssh"] is True
+@pytest.mark.parametrize("protocol", ["ssh", "amqp"])
+def test_what_is_neither_tls_nor_http_passes(told: dict[str, Any], protocol: str):
+    """With or without a line end: the first octets of AMQP are all that comes until the other side answers."""
+    assert told["shaped"][protocol] is True
 
 
 @pytest.mark.parametrize("host", proxying.NEAR)

@@ -6,9 +6,10 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,104 @@ def test_a_source_in_trouble_keeps_its_last_good_copy(place: Place, trouble: str
     assert mine.problem
     assert place.blocked("listed.test")
     assert place.blocked("other.test")
+
+
+UNREAD = "".join(f"192.0.2.{n}\n" for n in range(60))
+
+
+def test_a_list_that_turned_mostly_unreadable_keeps_its_last_good_copy(place: Place):
+    path = place.add("mine", "listed.test\n")
+    place.build()
+    path.write_text(UNREAD + "new.test\n")
+    mine = next(source for source in place.build().sources if source.id == "mine")
+    assert mine.from_copy
+    assert "60 of 61 lines" in mine.problem
+    assert place.blocked("listed.test")
+    assert not place.blocked("new.test")
+
+
+def test_a_list_that_always_was_mostly_unreadable_blocks_the_rest_and_follows_its_file(place: Place):
+    path = place.add("mine", UNREAD + "listed.test\n")
+    place.build()
+    assert place.blocked("listed.test")
+    path.write_text(UNREAD + "new.test\n")
+    mine = next(source for source in place.build().sources if source.id == "mine")
+    assert (mine.from_copy, mine.problem) == (False, "")
+    assert place.blocked("new.test")
+
+
+def test_a_fetched_list_is_its_own_copy_and_blocks_what_can_be_read(place: Place):
+    place.sources += '[[lists.source]]\nid = "far"\ncategory = "adult"\nurl = "https://list.example/x"\n'
+    copy = place.var / "lists" / "far.copy"
+    copy.parent.mkdir(parents=True)
+    copy.write_text(UNREAD + "listed.test\n")
+    far = next(source for source in place.build().sources if source.id == "far")
+    assert (far.problem, far.entries, far.issue_count) == ("", 1, 60)
+    assert place.blocked("listed.test")
+
+
+def test_a_list_over_its_limit_keeps_its_last_good_copy_of_any_size(place: Place):
+    place.add("mine", "listed.test\n" + "# long\n" * 400)
+    place.build()
+    place.sources += "max_bytes = 1024\n"
+    mine = next(source for source in place.build(force=True).sources if source.id == "mine")
+    assert mine.from_copy
+    assert "over max_bytes" in mine.problem
+    assert place.blocked("listed.test")
+
+
+def test_a_good_copy_is_read_as_what_it_was_and_not_as_what_lies_there_now(place: Place):
+    """A folder in the place of a hosts file does not make its copy a squidGuard list."""
+    path = place.add("mine", "0.0.0.0 listed.test\n")
+    place.build()
+    path.unlink()
+    path.mkdir()
+    place.build()
+    assert place.blocked("listed.test")
+
+
+@pytest.fixture
+def service() -> Iterator[Callable[[Path], None]]:
+    """Makes what is in a folder that of an ordinary user, and this process one, until the test is over."""
+    nobody = 65534
+
+    def become(folder: Path) -> None:
+        if os.geteuid() == 0:
+            for path in (folder, *folder.rglob("*")):
+                os.chown(path, nobody, nobody)
+            os.seteuid(nobody)
+
+    user = os.geteuid()
+    yield become
+    os.seteuid(user)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_list_that_the_service_may_not_reach_costs_that_list_only(service: Callable[[Path], None], *, kept: bool):
+    """A home is 0700 in Debian, and the service is another user than who added the list."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Place(Path(name))
+        for way in ("home/file", "folder"):
+            (place.folder / way).mkdir(parents=True)
+            (place.folder / way / "domains").write_text(f"{Path(way).name}.test\n")
+        place.add("other", "other.test\n")
+        place.sources += '[[lists.source]]\nid = "file"\ncategory = "adult"\npath = "home/file/domains"\n'
+        place.sources += '[[lists.source]]\nid = "folder"\ncategory = "adult"\npath = "folder"\n'
+        place.write()
+        if kept:
+            place.build()
+        service(place.folder)
+        closed = (place.folder / "home", place.folder / "folder")
+        for path in closed:
+            path.chmod(0)
+        assert inputs_changed(place.settings)
+        found = {source.id: source for source in place.build().sources}
+        for path in closed:
+            path.chmod(0o700)
+        assert [found[id_].from_copy for id_ in ("other", "file", "folder")] == [False, kept, kept]
+        assert [bool(found[id_].problem) for id_ in ("other", "file", "folder")] == [False, True, True]
+        assert place.blocked("other.test")
+        assert [place.blocked("file.test"), place.blocked("folder.test")] == [kept, kept]
 
 
 def test_a_source_that_never_was_there_is_left_out_and_told(place: Place):

@@ -91,6 +91,23 @@ def test_redirects_are_followed_with_each_host_checked(publisher: ListServer):
     assert [host for host, _, _ in publisher.seen] == [HOST, MIRROR, MIRROR]
 
 
+@pytest.mark.parametrize("coding", ["utf-8", "latin-1"])
+def test_a_redirect_to_an_international_name_is_followed_by_its_a_labels(coding: str):
+    """Some servers write the name as it is (RFC 9110 section 10.2.2 wants a URI, which has A-labels)."""
+    with list_server((HOST, "xn--bcher-kva.test")) as server:
+        raw = "https://b\u00fccher.test/there".encode(coding).decode("latin-1")
+        server.plays["/list"] = listserver.redirect(raw)
+        server.publish("/there", LIST)
+        assert _get(server.net())[1] == LIST
+        assert [host for host, _, _ in server.seen] == [HOST, "xn--bcher-kva.test"]
+
+
+def test_a_redirect_to_an_international_name_that_is_none_is_told_in_one_line(publisher: ListServer):
+    publisher.plays["/list"] = listserver.redirect("https://\u00fc..test/there")
+    with pytest.raises(FetchError, match="no address"):
+        _get(publisher.net())
+
+
 def test_the_sixth_redirect_is_one_too_many(publisher: ListServer):
     for number in range(7):
         publisher.plays[f"/{number}"] = listserver.redirect(f"/{number + 1}")

@@ -167,6 +167,42 @@ def test_a_line_among_others_means_what_it_means_alone(wrap: bytes):
     assert together.issue_count == sum(parse(line + b"\n", format_).issue_count for line in lines if line)
 
 
+@pytest.mark.parametrize("trust", ["block", "rewrite"])
+@pytest.mark.parametrize(
+    ("format_", "wrap"),
+    [
+        ("dnsmasq", b"server=/%s/#"),
+        ("dnsmasq", b"local=/%s/#"),
+        ("dnsmasq", b"server=/%s/0.0.0.0"),
+        ("dnsmasq", b"local=/%s/::"),
+        ("dnsmasq", b"server=/%s/192.0.2.1"),
+        ("dnsmasq", b"address=/%s/192.0.2.1"),
+        ("dnsmasq", b"address=/%s/127.0.0.1"),
+        ("dnsmasq", b"address=/%s/#"),
+        ("dnsmasq", b"address=/%s/::"),
+        ("dnsmasq", b"address=/%s/"),
+        ("unbound", b'local-zone: "%s" redirect'),
+        ("unbound", b'local-zone: "%s" transparent'),
+        ("unbound", b'local-zone: "%s" deny'),
+        ("unbound", b'local-zone: "%s" always_nodata'),
+        ("unbound", b'local-zone: "%s." refuse'),
+        ("hosts", b"192.0.2.9 %s"),
+        ("auto", b"server=/%s/#"),
+        ("auto", b"@@||%s^"),
+    ],
+)
+def test_a_block_of_one_kind_means_what_its_lines_mean(format_: str, wrap: bytes, trust: str):
+    lines = [wrap % b"n%d.test" % n for n in range(9)]
+    together = parse(b"\n".join(lines), format_, trust=trust)
+    alone = [parse(line + b"\n# one line\n", format_, trust=trust) for line in lines]
+    assert together.names == [name for one in alone for name in one.names]
+    assert [(rule.name, rule.allow, rule.action, rule.data) for rule in together.rules] == [
+        (rule.name, rule.allow, rule.action, rule.data) for one in alone for rule in one.rules
+    ]
+    assert together.not_applicable == sum(one.not_applicable for one in alone)
+    assert together.issue_count == sum(one.issue_count for one in alone)
+
+
 def test_private_suffixes_are_exact_and_what_is_below_them_is_not():
     parsed = parse(b"||blogspot.com^\n||diary.blogspot.com^\n")
     assert [to_text(parsed.names[at]) for at in parsed.exact] == ["blogspot.com"]

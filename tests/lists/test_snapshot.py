@@ -1,5 +1,6 @@
 """The snapshot file: only a whole one of this version is opened, and a failing disk leaves nothing behind."""
 
+import os
 import resource
 import signal
 from dataclasses import replace
@@ -36,6 +37,14 @@ def test_what_is_written_is_read(path: Path):
     assert len(open_table(path).hits(from_text("www.listed.test"))) == 1
     assert open_table(path).hits(from_text("else.test")) == []
     assert path.stat().st_mode & 0o777 == 0o400
+
+
+def test_a_system_that_cannot_take_room_ahead_writes_the_same(
+    path: Path, content: Content, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delattr(os, "posix_fallocate")  # as on macOS
+    write(tmp_path / "policy-2.snapshot", 1, content)
+    assert (tmp_path / "policy-2.snapshot").read_bytes() == path.read_bytes()
 
 
 def test_one_wrong_bit_anywhere_is_refused(path: Path):

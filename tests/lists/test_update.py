@@ -115,6 +115,7 @@ BAD = {
     "comments-only": (b"# nothing today\n", "not one name"),
     "binary": (bytes(range(256)) * 20, "binary"),
     "json": (b'{"error": "rate limit"}', "JSON"),
+    "mostly-unread": (b"192.0.2.1\n" * 1500 + names(1000), "1,500 of 2,500 lines"),
     "zip": (b"PK\x03\x04" + bytes(200), "binary"),
     "poisoned": (names(1000) + b"google.com\n", "google.com"),
     "poisoned-rule": (names(1000) + b"||google.com^\n", "google.com"),
@@ -136,6 +137,13 @@ def test_what_is_no_list_is_held_for_ever_and_the_copy_stays(place: Place, bad: 
         assert row.age_days == days
     assert place.copy() == names(1000)
     assert place.meta().problem == row.reason
+
+
+def test_a_list_that_always_was_mostly_unreadable_is_taken_and_followed(place: Place):
+    for days in (0, 1):
+        data = b"192.0.2.1\n" * 1500 + names(1000, start=days)
+        place.publisher.publish("/list", data)
+        assert (place.update(days).result, place.copy()) == (Result.FRESH, data)
 
 
 def test_a_first_download_that_is_no_list_leaves_nothing(place: Place):

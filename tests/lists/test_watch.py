@@ -202,5 +202,12 @@ def test_a_list_that_is_mostly_no_list_is_told_apart_from_one_with_a_few_slips()
     assert verdict.mostly_unread(b"||x.test^\n" + b"x.test##.banner\n" * 50, "auto") == ""
 
 
+def test_a_list_has_turned_where_its_copy_could_be_read():
+    bad = b"no line!\n" * 9
+    assert "9 of 9 lines" in verdict.turned(bad, b"x.test\n", "auto")
+    assert verdict.turned(bad, b"", "auto") == ""
+    assert verdict.turned(bad, bad + b"x.test\n", "auto") == ""
+
+
 def test_only_the_beginning_of_a_large_list_is_looked_at():
     assert verdict.mostly_unread(b"x.test\n" * 100_000 + b"no line!\n" * 900_000, "auto") == ""

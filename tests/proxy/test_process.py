@@ -133,6 +133,21 @@ def test_a_port_that_is_taken_is_told_once(place: Place):
     assert told.count("is taken; choose another in proxy.listen") == told.count("\n") == 1
 
 
+def test_what_never_came_up_is_told_by_the_exit_code(place: Place):
+    (place.folder / "refuse").touch()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", PARENT], cwd=place.folder, env=environment, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_until(lambda: len(_started(place)) >= 2)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 1
+    finally:
+        process.kill()
+        process.wait(10)
+
+
 def test_the_command_listens_on_loopback_and_keeps_nothing(place: Place):
     words = command(place.settings, Environment(place.folder / "venv"))
     told = dict(word.split("=", 1) for word in words if "=" in word)

@@ -136,6 +136,20 @@ def test_an_address_that_is_refused_for_good_is_told_so(server: MailServer):
     assert sent(road(server), "kim@mail.test") is None
 
 
+def test_a_refused_address_does_not_stand_in_the_way_of_the_next_mail(server: MailServer):
+    server.refuse = {TO}
+
+    async def work() -> None:
+        session = await road(server).open()
+        with pytest.raises(NotDelivered, match="no mail for this address"):
+            await session.send(TO, BODY)
+        await session.send("kim@mail.test", BODY)
+        await session.close()
+
+    asyncio.run(work())
+    assert len(server.to("kim@mail.test")) == 1
+
+
 def test_the_password_comes_from_its_file_and_stands_in_no_log(
     certified: MailServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):

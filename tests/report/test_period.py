@@ -30,7 +30,22 @@ def test_a_week_with_a_change_of_clocks_is_an_hour_shorter_or_longer(label: str,
     assert sum(day.end - day.start for day in period.days) == hours * HOUR
 
 
-@pytest.mark.parametrize("label", ["2026-W54", "2026-W00", "2026-47", "W47", "2025-W53", "", "2026-W4", "0000-W01"])
+@pytest.mark.parametrize(
+    "label",
+    [
+        "2026-W54",
+        "2026-W00",
+        "2026-47",
+        "W47",
+        "2025-W53",
+        "",
+        "2026-W4",
+        "0000-W01",
+        "0001-W01",
+        "9999-W01",
+        "9999-W52",
+    ],
+)
 def test_a_week_that_is_none_is_refused(label: str):
     with pytest.raises(ValueError, match="no week"):
         week(label, BERLIN)

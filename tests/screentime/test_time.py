@@ -215,7 +215,8 @@ def test_the_export_goes_to_a_file_for_its_owner_alone(week: Week, capsys: pytes
     "words",
     [
         ["--date", "yesterday"], ["--week", "2026-W60"], ["--late", "late"], ["--budget", "x"],
-        ["--budget", "a=1/year"], ["week", "--baseline", "x"], ["day", "--marks"], ["--user", "nobody-of-this-name"],
+        ["--budget", "a=1/year"], ["week", "--baseline", "x"], ["day", "--marks"], ["--date", "9999-12-31"],
+        ["week", "--date", "0001-01-01"], ["week", "--week", "9999-W52"], ["--user", "nobody-of-this-name"],
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_told_in_one_line(week: Week, capsys: pytest.CaptureFixture[str], words: list[str]):

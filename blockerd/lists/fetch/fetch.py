@@ -13,7 +13,7 @@ from pathlib import Path
 
 from xxhash import xxh3_64_intdigest
 
-from blockerd.lists import formats
+from blockerd.lists import formats, formats_files
 from blockerd.lists.canary import canaries
 from blockerd.lists.fetch import archive as fetch_archive
 from blockerd.lists.fetch import grace as fetch_grace
@@ -22,7 +22,7 @@ from blockerd.lists.fetch.http import FetchError, Got, Net, get
 from blockerd.lists.fetch.record import Meta
 from blockerd.lists.sources import copy_of
 from blockerd.lists.trial import Trial
-from blockerd.lists.verdict import Facts, Outcome, Verdict, judge
+from blockerd.lists.verdict import HEAD, Facts, Outcome, Verdict, judge, turned
 from blockerd.policy.name import to_text
 from blockerd.settings import Settings, Source
 
@@ -139,7 +139,8 @@ def _joined(problems: Sequence[str]) -> str:
 def _settle_download(job: Job, meta: Meta, used: Meta, got: Got, part: Path) -> Row | str:
     """Judges the download `part` and keeps or holds it; the reason where nothing can be made of it."""
     settings, id_ = job.settings, job.source.id
-    facts, new = _facts(job, part)
+    good = formats_files.head(copy_of(settings, id_), HEAD) if meta.sha256 else b""
+    facts, new = _facts(job, part, good)
     verdict = judge(_old_count(job, meta), facts, meta.held, job.now)
     if verdict.outcome is Outcome.REFUSE:
         return verdict.reason
@@ -188,8 +189,11 @@ def _note_change(job: Job, new: "array[int]") -> fetch_grace.Change:
     return change
 
 
-def _facts(job: Job, part: Path) -> tuple[Facts, "array[int]"]:
-    """What the download `part` is, its list taken out of an archive first, and a hash of each of its names."""
+def _facts(job: Job, part: Path, good: bytes) -> tuple[Facts, "array[int]"]:
+    """What the download `part` is, its list taken out of an archive first, and a hash of each of its names.
+
+    `good` is the beginning of the last good copy, b"" where there is none.
+    """
     new = array("Q")
     try:
         _unpack(part, job.source.max_bytes)
@@ -201,15 +205,15 @@ def _facts(job: Job, part: Path) -> tuple[Facts, "array[int]"]:
         new.extend(map(xxh3_64_intdigest, names))
         poison.update(wanted.intersection(names))
 
-    parsed = formats.parse(
-        part.read_bytes(), source.format, scope=source.scope, trust=source.trust, sink=partial(look, wanted)
-    )
+    data = part.read_bytes()
+    parsed = formats.parse(data, source.format, scope=source.scope, trust=source.trust, sink=partial(look, wanted))
     if parsed.rules and not poison:
         # Rules and patterns can reach a name in ways that a comparison does not see; these few are really asked.
         trial = Trial(parsed)
         poison.update(name for name in wanted if trial.decide(name, _A, job.now).blocked)
     canary = to_text(min(poison)) if poison else ""
-    return Facts(parsed.entries, record.digest_of(part), parsed.refused or "", canary, parsed.declared), new
+    why = turned(data, good, source.format)
+    return Facts(parsed.entries, record.digest_of(part), parsed.refused or "", canary, why, parsed.declared), new
 
 
 def _unpack(part: Path, max_bytes: int) -> None:

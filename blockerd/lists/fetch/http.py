@@ -19,6 +19,7 @@ import blockerd
 from blockerd.dns.stub import LookupFailed
 from blockerd.lists.fetch.decode import Body, BodyError
 from blockerd.lists.fetch.resolve import Resolve, is_public
+from blockerd.policy.name import from_text, to_text
 
 MAX_REDIRECTS = 5
 SECONDS = 60.0
@@ -77,7 +78,7 @@ async def get(
         raise FetchError(f"took over {net.seconds:g} seconds; stopped") from None
     except (BodyError, LookupFailed) as error:
         raise FetchError(str(error)) from None
-    except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, OSError) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, ssl.SSLError, OSError, ValueError) as error:
         raise FetchError(_said(error)) from None
 
 
@@ -167,7 +168,7 @@ def _target(base: str, location: str) -> str:
 
 
 def _parts(url: str) -> tuple[str, int, str]:
-    """Host, port and request target of an https address.
+    """Host (an international one as A-labels), port and request target of an https address.
 
     Raises:
         FetchError: another scheme, a name and password, or no host.
@@ -175,6 +176,7 @@ def _parts(url: str) -> tuple[str, int, str]:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or 443
+        host = host if host.isascii() else to_text(from_text(host))
     except ValueError:
         raise FetchError("is no address") from None
     if parts.scheme != "https":

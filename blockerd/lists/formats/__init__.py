@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from blockerd.lists.formats.adblock import cancelled_keys
+from blockerd.lists.formats.adblock import Key, cancelled_keys
 from blockerd.lists.formats.base import MAX_LINE, Batch, Issue, Parsed, Taker, decode
 from blockerd.lists.formats.dns import UnboundReader, take_dnsmasq
 from blockerd.lists.formats.fast import FastReader, FastZoneReader, SlowPath, blocks
@@ -125,30 +125,31 @@ def _read(source: _Source) -> None:
         zone.finish()
         return
     unbound = UnboundReader(taker)
-    slow, quick = _slow_path(source, unbound)
-    fast = FastReader(taker, source.format, slow)
+    cancelled = cancelled_keys(source.data) if source.format in ("auto", "adblock") else frozenset()
+    slow = _slow_path(source.format, taker, unbound, cancelled)
+    fast = FastReader(
+        taker, source.format, slow, lambda trial: _slow_path(source.format, trial, UnboundReader(trial), cancelled)
+    )
     for number, run in blocks(source.data):
-        if quick:
-            fast.read(number, run)
-        else:
+        if cancelled:
             for at, line in enumerate(run.split(b"\n"), number):
                 slow(at, line)
+        else:
+            fast.read(number, run)
         if source.format != "unbound":
             taker.flush()
     unbound.finish()
 
 
-def _slow_path(source: _Source, unbound: UnboundReader) -> tuple[SlowPath, bool]:
-    """The reader of single lines for a format, and whether whole blocks may be read ahead of it."""
-    taker = source.taker
-    if source.format == "dnsmasq":
-        return _plainly(taker, lambda line, text: take_dnsmasq(taker, line, text)), True
-    if source.format == "unbound":
-        return _plainly(taker, unbound.take), True
-    if source.format == "squidguard":
-        return _plainly(taker, lambda line, text: take_squid(taker, line, text)), True
-    cancelled = cancelled_keys(source.data) if source.format in ("auto", "adblock") else frozenset()
-    return LineReader(taker, source.format, cancelled).take, not cancelled
+def _slow_path(format_: str, taker: Taker, unbound: UnboundReader, cancelled: frozenset[Key]) -> SlowPath:
+    """The reader of single lines for a format."""
+    if format_ == "dnsmasq":
+        return _plainly(taker, lambda line, text: take_dnsmasq(taker, line, text))
+    if format_ == "unbound":
+        return _plainly(taker, unbound.take)
+    if format_ == "squidguard":
+        return _plainly(taker, lambda line, text: take_squid(taker, line, text))
+    return LineReader(taker, format_, cancelled).take
 
 
 def _plainly(taker: Taker, take: SlowText) -> SlowPath:

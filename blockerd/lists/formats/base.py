@@ -94,6 +94,10 @@ class Taker:
         self._sink = sink
         self._data: dict[tuple[bytes, Scope, frozenset[int]], int] = {}
 
+    def beside(self) -> "Taker":
+        """An empty one for the same source."""
+        return Taker(Parsed(""), trust="rewrite" if self.rewrites else "block", own=self.own, sink=None)
+
     def saw(self, kind: str, count: int = 1) -> None:
         """Counts lines of a kind, for the name of the format."""
         self.kinds[kind] = self.kinds.get(kind, 0) + count

@@ -2,7 +2,9 @@
 
 Nearly all lines of real lists look alike. A block whose lines share one beginning and one end is stripped, checked and
 turned into wire form by a few calls on the whole block; any line that differs, and any name that needs a second look
-(a public suffix, a local name), goes to the slow path in its place. Called by `formats`.
+(a public suffix, a local name), goes to the slow path in its place. What a beginning and end mean is known to the slow
+path alone: it reads one made-up line of them, and only where that is a plain name is the block read here. Called by
+`formats`.
 """
 
 import re
@@ -20,6 +22,7 @@ BLOCK = 1 << 18
 """Octets read at once: small enough that the columns of a block stay in the cache."""
 
 SlowPath = Callable[[int, bytes], None]
+MakeSlowPath = Callable[[Taker], SlowPath]
 
 _ALLOWED = b"abcdefghijklmnopqrstuvwxyz0123456789-_.\n"
 _NOT_DOTS = b"abcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -29,13 +32,14 @@ _NAME = re.compile(rb"(?:[a-z0-9_-]{1,63}\.)+[a-z0-9_-]{0,62}[a-z_-]")
 _MAX_TEXT = 253
 _LOCAL = frozenset(from_ascii(name.encode()) for name in LOCAL_NAMES if re.fullmatch(r"[a-z0-9.-]+[a-z]", name))
 
+_PROBE = b"probe.test"
 _SHAPES: tuple[tuple[str, re.Pattern[bytes]], ...] = (
-    ("hosts", re.compile(rb"((?:0\.0\.0\.0|127\.0\.0\.1|::1?|0)[ \t]+)[^\s#]+()")),
+    ("hosts", re.compile(rb"([0-9a-f.:]+[ \t]+)[^\s#]+()")),
     ("adblock", re.compile(rb"(\|\|)[^*$|^/]+(\^)")),
     ("wildcard", re.compile(rb"(\*\.)[^*$|^/]+()")),
     ("regex", re.compile(rb"(/(?:\^\(\.\*\\\.\)\?|\(\^\|\\\.\)))[a-z0-9_.\\-]+(\$/)")),
-    ("dnsmasq", re.compile(rb"((?:local|server|address)=/)[^/*]+(/|/#|/0\.0\.0\.0|/::)")),
-    ("unbound", re.compile(rb'(local-zone: ")[^"]+?(\.?" (?:always_null|always_nxdomain|static|refuse))')),
+    ("dnsmasq", re.compile(rb"((?:local|server|address)=/)[^/*]+(/[^/]*)")),
+    ("unbound", re.compile(rb'(local-zone: ")[^"]+?(\.?" [a-z_]+)')),
     ("domains", re.compile(rb"()[A-Za-z0-9_.-]+()")),
 )  # fmt: skip
 _PLAIN = ("hosts", "wildcard", "domains")
@@ -76,13 +80,14 @@ def blocks(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 class FastReader:
-    """Reads blocks of a list into `taker`, lines it does not know through `slow`."""
+    """Reads blocks of a list into `taker`, lines it does not know through `slow`; `make` gives one for trials."""
 
-    def __init__(self, taker: Taker, format_: str, slow: SlowPath) -> None:
+    def __init__(self, taker: Taker, format_: str, slow: SlowPath, make: MakeSlowPath) -> None:
         self._taker = taker
         self._kinds = _KINDS[format_]
         self._kind = "squidguard" if format_ == "squidguard" else ""
         self._slow = slow
+        self._make = make
         self._shape = _Shape("", b"", b"")
 
     def read(self, number: int, run: bytes) -> None:
@@ -121,9 +126,19 @@ class FastReader:
         for line in (lines[-1].partition(b" #")[0].rstrip(), lines[len(lines) // 2]):
             for kind, pattern in _SHAPES:
                 if kind in self._kinds and (found := pattern.fullmatch(line)):
-                    self._shape = _Shape(kind, found[1], found[2])
-                    return True
+                    shape = _Shape(kind, found[1], found[2])
+                    if self._is_plain(shape):
+                        self._shape = shape
+                        return True
         return False
+
+    def _is_plain(self, shape: _Shape) -> bool:
+        """True if a line of this shape means its name with all below, and nothing else, to the slow path."""
+        trial = self._taker.beside()
+        body = _PROBE.replace(b".", b"\\.") if shape.kind == "regex" else _PROBE
+        self._make(trial)(1, shape.prefix + body + shape.suffix)
+        out = trial.out
+        return out.names == [from_ascii(_PROBE)] and out.entries == 1 and not out.issue_count + out.not_applicable
 
     def _strip(self, run: bytes, lines: list[bytes]) -> bytes | None:
         """The bodies by the present shape, lower case; None where fewer than half of the lines have it."""

@@ -24,6 +24,7 @@ from blockerd.proxy import blockpage, ca, resolve
 from blockerd.proxy.decide_url import Verdict
 from blockerd.proxy.gate import Gate, Refusal, Way
 from blockerd.proxy.manifest import ca_folder
+from blockerd.proxy.opening import undecided
 from blockerd.proxy.record import Recorder
 from blockerd.proxy.url import BadUrl, Url, of
 from blockerd.settings import load
@@ -31,8 +32,7 @@ from blockerd.settings import load
 log = logging.getLogger(__name__)
 
 TICK = 0.25
-_HELLO_MOST, _LINE_MOST = 65536, 16384
-_TLS = b"\x16\x03\x01"
+_HELLO_MOST = 65536
 _NOT_TRUSTED = "The client does not trust"
 
 Hook = TypeVar("Hook", bound=Callable[..., None])
@@ -177,7 +177,7 @@ class Addon:
             if starts_like_tls_record(data):
                 nextlayer.layer = self._tls(nextlayer, data)
                 return
-            if data and _too_short(data):
+            if data and undecided(data):
                 return
         self._theirs.next_layer(nextlayer)
         if inside and isinstance(nextlayer.layer, TCPLayer):
@@ -343,13 +343,6 @@ def _host_of(header: str | None) -> str:
 
 def _here(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-
-
-def _too_short(data: bytes) -> bool:
-    """True while it cannot be told whether `data` is TLS, HTTP or something else: it would pass for something else."""
-    if len(data) < len(_TLS):
-        return data[0] == _TLS[0] or data[:1].isalpha()
-    return data[:1].isalpha() and b"\n" not in data and len(data) < _LINE_MOST
 
 
 def _hello(data: bytes) -> Any:  # noqa: ANN401

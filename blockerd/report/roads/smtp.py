@@ -97,14 +97,22 @@ class SmtpSession:
             await self._client.mail(self._sender)
             await self._client.rcpt(recipient)
         except (SMTPException, OSError) as error:
+            await self._begin_anew(error)
             raise self._not_taken(error, recipient) from None
         try:
             await self._client.data(message)
         except SMTPResponseException as error:
+            await self._begin_anew(error)
             raise self._not_taken(error, recipient) from None
         except (SMTPException, OSError) as error:
             told = f"{self._where}: no answer after the mail was handed over ({_kind(error)})"
             raise NotDelivered(Outcome.UNSURE, told) from None
+
+    async def _begin_anew(self, error: Exception) -> None:
+        """Ends a mail that was refused midway: the next one cannot begin inside it (RFC 5321 section 4.1.4)."""
+        if isinstance(error, SMTPResponseException):
+            with suppress(SMTPException, OSError):
+                await self._client.rset()
 
     async def close(self) -> None:
         """Says goodbye where the server still listens."""
