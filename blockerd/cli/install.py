@@ -130,7 +130,10 @@ def _install(
 
 
 def run_uninstall(args: argparse.Namespace) -> int:
-    """Exit 0 taken back and names resolve, 1 something is left, 2 not allowed."""
+    """Exit 0 taken back and names resolve, 1 something is left, 2 not allowed, 3 all taken back, no name resolves yet.
+
+    The package's prerm goes on with 0 and 3 alone.
+    """
     applier = _applier(args.root)
     undos = _undos(applier)
     if not applier.manifest.exists():
@@ -164,8 +167,8 @@ def _ended(troubles: list[Undo], *, live: bool, worked: bool) -> int:
         warn(f"left: {undo.title} ({undo.path}); run `blockerd uninstall` again")
     if live and not looking.resolves(15.0):
         if worked:
-            warn("names do not resolve yet: connect to the network again, or run `blockerd rescue-network`")
-            return 1
+            warn("names do not resolve yet: connect to the network again")
+            return 1 if troubles else 3
         say("Names did not resolve before the install either; nothing of blockerd is in the way any more.")
     if troubles:
         return 1
@@ -189,8 +192,8 @@ def run_rescue(args: argparse.Namespace) -> int:
             return 0
     _note_rescue(settings)
     troubles = applier.undo(data=False, tell=warn, only=rescue.is_network, forget=False)
-    say("This system asks the resolvers it asked before. Filter, locks and record are as they were; requests made")
-    say("now are not filtered and count as not monitored. Back again: blockerd install")
+    say("This system asks the resolvers it asked before, after a restart too. Filter, locks and record are as they")
+    say("were; requests made now are not filtered, and that is on record. Back again: blockerd install")
     return 1 if troubles or (live and not looking.resolves(15.0)) else 0
 
 

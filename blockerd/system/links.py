@@ -13,7 +13,7 @@ from pathlib import Path
 
 from blockerd.system.apply import MARK, Runner
 from blockerd.system.picture import loopback, name_servers
-from blockerd.system.resolved import OWN_RESOLV, resolv_conf
+from blockerd.system.resolved import resolv_conf
 from blockerd.system.wish import Way, Wish
 
 KEPT = Path("/run/blockerd-guard/links.json")
@@ -126,11 +126,8 @@ class Links:
     def _put(self, path: Path) -> None:
         beside = path.with_name(path.name + ".blockerd-new")
         beside.unlink(missing_ok=True)
-        if self._way is Way.STUB_OFF:
-            beside.symlink_to(OWN_RESOLV)
-        else:
-            beside.write_bytes(resolv_conf(self._wish))
-            beside.chmod(0o644)
+        beside.write_bytes(resolv_conf(self._wish))
+        beside.chmod(0o644)
         beside.replace(path)
 
     def _exists(self, link: str) -> bool:

@@ -1,8 +1,9 @@
 """The second belt: one table of the packet filter, which one `delete` takes away. Pure.
 
-Questions that programs send to resolvers of their own are turned to blockerd; DNS over TLS and QUIC is refused, and
-known DoH addresses on 443; IRC and NNTP by choice. blockerd itself passes. It sees addresses and ports, never content.
-Called by `system.plan`; `system.watchdog` lets the fallback resolver through.
+Questions that programs send to resolvers of their own are turned to blockerd, or refused over a family that it does not
+listen on; DNS over TLS and QUIC is refused, and known DoH addresses on 443; IRC and NNTP by choice. blockerd itself
+passes. It sees addresses and ports, never content. Called by `system.plan`; `system.watchdog` lets the fallback
+resolver through.
 """
 
 from blockerd.system.steps import Command, File, Link, Step
@@ -34,6 +35,7 @@ def rules(wish: Wish) -> str:
     doh4 = [address for address in wish.doh_addresses if ":" not in address]
     doh6 = [address for address in wish.doh_addresses if ":" in address]
     filtered = [
+        *_unheard(wish),
         *_reject("tcp dport 853", "udp dport 853"),
         *(f"ip daddr @doh4 {rule}" for rule in _reject("tcp dport 443", "udp dport 443") if doh4),
         *(f"ip6 daddr @doh6 {rule}" for rule in _reject("tcp dport 443", "udp dport 443") if doh6),
@@ -61,16 +63,33 @@ def rules(wish: Wish) -> str:
     ])  # fmt: skip
 
 
+_FAMILIES = (("ipv4", "ip", "127.0.0.1"), ("ipv6", "ip6", "::1"))
+"""Name of the family, the word that stands before its addresses, and where `redirect` leads what programs here send."""
+
+
 def _turned(wish: Wish) -> list[str]:
     """Port 53 leads to us over the families we listen on."""
     found = []
-    for family, listens in (
-        ("ipv4", any(":" not in address for address in wish.listen)),
-        ("ipv6", any(":" in address for address in wish.listen)),
-    ):
-        if listens:
-            found += [f"meta nfproto {family} {transport} dport 53 redirect to :53" for transport in ("udp", "tcp")]
+    for family, word, loopback in _FAMILIES:
+        if ours := _listened(wish, word):
+            host = ours[0] if word == "ip" else f"[{ours[0]}]"
+            to = "redirect to :53" if loopback in ours else f"dnat {word} to {host}:53"
+            found += [f"meta nfproto {family} {transport} dport 53 {to}" for transport in ("udp", "tcp")]
     return found
+
+
+def _unheard(wish: Wish) -> list[str]:
+    """Port 53 over a family we do not listen on is refused: there is nowhere to turn it to."""
+    return [
+        f"{word} daddr != @fallback{family[-1]} {rule}"
+        for family, word, _ in _FAMILIES
+        if not _listened(wish, word)
+        for rule in _reject("tcp dport 53", "udp dport 53")
+    ]
+
+
+def _listened(wish: Wish, word: str) -> list[str]:
+    return [address for address in wish.listen if (":" in address) == (word == "ip6")]
 
 
 def _reject(*matches: str) -> list[str]:

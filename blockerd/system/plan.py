@@ -5,6 +5,7 @@ step to the first, nothing points at it any more when it ends. Called by `cli.in
 """
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from blockerd.system import browsers, nftables, notice, resolvconf, resolved, units
 from blockerd.system.picture import Holder, Machine, Resolv
@@ -90,9 +91,26 @@ def _refuse(machine: Machine, wish: Wish) -> None:
             f"{wish.places.program}: the service user cannot read it there; install the package, or make the "
             "environment under /opt"
         )
+    if wish.fallback and (why := _no_fallback(wish)):
+        raise PlanError(f"--fallback {wish.fallback} {why}; write the address of a resolver that filters")
     for path in ("/etc/resolv.conf", "/etc"):
         if path in machine.fixed:
             raise PlanError(f"{path} cannot be changed (chattr +i or read-only); allow that first, nothing was changed")
+
+
+def _no_fallback(wish: Wish) -> str:
+    """Why nobody can answer there while the filter is gone; "" where somebody may."""
+    try:
+        at = ip_address(wish.fallback)
+    except ValueError:
+        return "is no IP address"
+    if at.is_loopback or at.is_unspecified or wish.fallback in wish.listen:
+        return "is this computer itself"
+    return (
+        "is no address of one server"
+        if at.is_multicast or at.is_link_local or at.is_reserved or "%" in wish.fallback
+        else ""
+    )
 
 
 def _notes(machine: Machine, wish: Wish, way: Way) -> list[str]:
@@ -101,6 +119,10 @@ def _notes(machine: Machine, wish: Wish, way: Way) -> list[str]:
         notes.append("other devices may ask this one; people at home should read this:\n\n" + note)
     if wish.belt and not machine.has("nft"):
         notes.append("no nft here: programs with a resolver of their own go past the filter (install nftables)")
+    if wish.fallback:
+        notes.append(
+            f"while the filter is gone everything is asked of {wish.fallback}; what that withholds is not checked here"
+        )
     if tunnels := [link.name for link in machine.links if link.tunnel and link.up]:
         notes.append(f"a VPN is up ({', '.join(tunnels)}): while it is, its own resolver may answer first")
     if way is Way.PLAIN and machine.runs("systemd-resolved"):

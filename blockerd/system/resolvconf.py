@@ -7,11 +7,9 @@ Called by `system.plan`.
 
 from blockerd.system import dhclient, networkd, networkmanager
 from blockerd.system.picture import Machine
-from blockerd.system.resolved import resolv_conf
+from blockerd.system.resolved import RESOLV, resolv_conf
 from blockerd.system.steps import File, Foreign, Step
 from blockerd.system.wish import Wish
-
-PATH = "/etc/resolv.conf"
 
 
 def takeover(machine: Machine, wish: Wish) -> tuple[Step, ...]:
@@ -20,5 +18,5 @@ def takeover(machine: Machine, wish: Wish) -> tuple[Step, ...]:
         *networkmanager.steps(machine),
         *networkd.steps(machine),
         *dhclient.steps(machine),
-        File("programs ask blockerd", PATH, resolv_conf(wish), foreign=Foreign.LEAVE),
+        File("programs ask blockerd", RESOLV, resolv_conf(wish), foreign=Foreign.LEAVE),
     )

@@ -7,11 +7,14 @@ resolved asks the link's servers beside the global ones. Called by `system.plan`
 
 from blockerd.system import dhclient, networkd, networkmanager
 from blockerd.system.picture import Machine
-from blockerd.system.steps import Command, File, Foreign, Link, Step
+from blockerd.system.steps import Command, File, Foreign, Step
 from blockerd.system.wish import Wish
 
 DROP_IN = "/etc/systemd/resolved.conf.d/50-blockerd.conf"
-OWN_RESOLV = "/etc/blockerd/resolv.conf"
+FALLBACK = "/run/systemd/resolved.conf.d/90-blockerd-fallback.conf"
+"""What the guard writes while the filter is gone; read after the one above."""
+
+RESOLV = "/etc/resolv.conf"
 HEAD = "# Written by blockerd; `blockerd uninstall` takes it away again.\n"
 _RESTART = ("systemctl", "restart", "systemd-resolved.service")
 _FLUSH = ("resolvectl", "flush-caches")
@@ -20,7 +23,7 @@ _FLUSH = ("resolvectl", "flush-caches")
 def takeover(machine: Machine, wish: Wish) -> tuple[Step, ...]:
     """systemd-resolved stays and asks blockerd for everything."""
     return (
-        _back(),
+        back(),
         *_networks(machine, wish),
         File("systemd-resolved asks blockerd", DROP_IN, drop_in(wish, stub=True)),
         *_there(machine),
@@ -30,10 +33,9 @@ def takeover(machine: Machine, wish: Wish) -> tuple[Step, ...]:
 def stub_off(machine: Machine, wish: Wish) -> tuple[Step, ...]:
     """The stub is off and /etc/resolv.conf leads to blockerd: doing only the first leaves a machine without DNS."""
     return (
-        _back(),
+        back(),
         *_networks(machine, wish),
-        File("the resolver that programs ask", OWN_RESOLV, resolv_conf(wish)),
-        Link("programs ask blockerd", "/etc/resolv.conf", OWN_RESOLV, Foreign.LEAVE),
+        File("programs ask blockerd", RESOLV, resolv_conf(wish), foreign=Foreign.LEAVE),
         File("systemd-resolved without its stub", DROP_IN, drop_in(wish, stub=False)),
         *_there(machine),
     )
@@ -77,7 +79,8 @@ def _networks(machine: Machine, wish: Wish) -> tuple[Step, ...]:
     )
 
 
-def _back() -> Step:
+def back() -> Step:
+    """Stands before the files that are taken away before it on the way back."""
     return Command("systemd-resolved reads its settings again", inverse=_RESTART)
 
 

@@ -6,6 +6,7 @@ none. The resolver does not wait for a network: it needs none to refuse. Called 
 
 from pathlib import PurePosixPath
 
+from blockerd.system import resolved
 from blockerd.system.picture import Machine
 from blockerd.system.steps import Command, File, Folder, Link, Step, digest
 from blockerd.system.watched import Watched, words
@@ -17,6 +18,7 @@ DNS, CONTROL, PROXY = "blockerd-dns.service", "blockerd-control.service", "block
 WATCHDOG, PROBE, AGENT = "blockerd-watchdog.service", "blockerd-probe.service", "blockerd-agent.service"
 AGENT_SOCKET = "/run/blockerd/agent.sock"
 """Where `control` hears the agents of all users, who may not look into its state."""
+GUARD_FOLDER = "/run/blockerd-guard"
 
 _ACCOUNTS = tuple(f"/etc/{name}" for name in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid"))
 _TOUCHED = (*_ACCOUNTS, *(f"{path}-" for path in _ACCOUNTS), "/etc/.pwd.lock")
@@ -126,7 +128,17 @@ def beside(wish: Wish, machine: Machine, way: Way) -> tuple[Step, ...]:
             )
         ),
         Command("systemd reads its units again", forward=("systemctl", "daemon-reload")),
+        *_forgotten(wish, machine, way),
         *(Command(f"start {name}", ("systemctl", "restart", name), ("systemctl", "stop", name)) for name, _ in texts),
+    )
+
+
+def _forgotten(wish: Wish, machine: Machine, way: Way) -> tuple[Step, ...]:
+    """On the way back, once the guard has ended: what it wrote below /run goes, and systemd-resolved reads that."""
+    restart = wish.fallback and way is Way.PLAIN and machine.runs("systemd-resolved")  # else the takeover restarts it
+    return (
+        *((resolved.back(),) if restart else ()),
+        Command("what the guard keeps is forgotten", inverse=("rm", "-rf", resolved.FALLBACK, GUARD_FOLDER)),
     )
 
 

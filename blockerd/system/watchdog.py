@@ -2,7 +2,8 @@
 and resolvers that a network or a VPN names later are taken from the system again (`system.links`).
 
 A process of its own, so that it lives when the filter does not: `python -m blockerd.system.watchdog WAY FALLBACK|none
-LISTEN...`. Asks loopback only; writes one file below /run (or /etc/resolv.conf) and restarts systemd-resolved.
+LISTEN...`. Asks loopback only; writes a file below /run, and /etc/resolv.conf where that is ours, and restarts
+systemd-resolved.
 """
 
 import sys
@@ -12,19 +13,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from blockerd.system.apply import MARK, run
+from blockerd.system.apply import MARK, Runner, run
 from blockerd.system.drift import Answer
 from blockerd.system.links import Links
 from blockerd.system.nftables import TABLE
 from blockerd.system.probe import filtered
-from blockerd.system.resolved import drop_in, resolv_conf
+from blockerd.system.resolved import FALLBACK, drop_in, resolv_conf
 from blockerd.system.wish import Way, Wish
 
 DEAD_AFTER = 6.0
 """Seconds without an answer; with the pause between looks a machine is without DNS for less than 10."""
 
 EVERY = 1.0
-RUNTIME = Path("/run/systemd/resolved.conf.d/90-blockerd-fallback.conf")
 _NAME = "alive.home.arpa"
 
 
@@ -49,39 +49,48 @@ class Decider:
         return None
 
 
-def turn(way: Way, fallback: str, wish: Wish, root: Path = Path("/")) -> None:
-    """Points the system at `fallback`."""
+def turn(way: Way, fallback: str, wish: Wish, root: Path = Path("/"), runner: Runner = run) -> None:
+    """Points the system at `fallback`: libc's file, and systemd-resolved, which libnss-resolve asks before that file
+    on every way.
+    """
     family = "fallback6" if ":" in fallback else "fallback4"
-    run(("nft", "add", "element", *TABLE, family, f"{{ {fallback} }}"))
-    if way is Way.RESOLVED:
-        path = root / str(RUNTIME).lstrip("/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.parent.chmod(0o755)  # systemd-resolved has a user of its own, and our umask is 0077
-        path.write_bytes(drop_in(wish, stub=True, servers=fallback))
-        path.chmod(0o644)
-        run(("systemctl", "restart", "systemd-resolved.service"))
-        return
-    _own_file(root, resolv_conf(wish, (fallback,)))
+    runner(("nft", "add", "element", *TABLE, family, f"{{ {fallback} }}"))
+    if way is not Way.RESOLVED:
+        _own_file(root, resolv_conf(wish, (fallback,)))
+    path = _runtime(root)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.chmod(0o755)  # systemd-resolved has a user of its own, and our umask is 0077
+    path.write_bytes(drop_in(wish, stub=True, servers=fallback))
+    path.chmod(0o644)
+    runner(_RESTART)
 
 
-def turn_back(way: Way, wish: Wish, root: Path = Path("/")) -> None:
+def turn_back(way: Way, wish: Wish, root: Path = Path("/"), runner: Runner = run) -> None:
     """Points the system at the filter again."""
     for family in ("fallback4", "fallback6"):
-        run(("nft", "flush", "set", *TABLE, family))
-    if way is Way.RESOLVED:
-        (root / str(RUNTIME).lstrip("/")).unlink(missing_ok=True)
-        run(("systemctl", "restart", "systemd-resolved.service"))
-        return
-    _own_file(root, resolv_conf(wish))
+        runner(("nft", "flush", "set", *TABLE, family))
+    if way is not Way.RESOLVED:
+        _own_file(root, resolv_conf(wish))
+    _runtime(root).unlink(missing_ok=True)
+    runner(_RESTART)
 
 
 def left_over(way: Way, fallback: str, root: Path = Path("/")) -> bool:
     """True if an earlier run ended while the system asked the fallback."""
-    path = root / (str(RUNTIME).lstrip("/") if way is Way.RESOLVED else "etc/resolv.conf")
-    try:
-        return fallback.encode() in path.read_bytes()
-    except OSError:
-        return False
+    if _runtime(root).exists():
+        return True
+    with suppress(OSError):
+        return (
+            bool(fallback) and way is not Way.RESOLVED and fallback.encode() in (root / "etc/resolv.conf").read_bytes()
+        )
+    return False
+
+
+_RESTART = ("systemctl", "try-restart", "systemd-resolved.service")
+
+
+def _runtime(root: Path) -> Path:
+    return root / FALLBACK.lstrip("/")
 
 
 def _own_file(root: Path, content: bytes) -> None:
@@ -103,16 +112,17 @@ def watch(
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
     root: Path = Path("/"),
+    runner: Runner = run,
 ) -> None:
-    """Looks each second for ever; begins by turning back what an earlier run may have left."""
-    decider = Decider(turned=bool(fallback) and left_over(way, fallback, root))
+    """Looks each second for ever; begins by turning back what an earlier run, with this fallback or another, left."""
+    decider = Decider(turned=left_over(way, fallback, root))
     while True:
-        what = decider.saw(alive(), clock()) if fallback else None
+        what = decider.saw(alive(), clock()) if fallback or decider.turned else None
         if what is True:
-            turn(way, fallback, wish, root)
+            turn(way, fallback, wish, root, runner)
             say(f"the filter does not answer; the system asks {fallback}")
         elif what is False:
-            turn_back(way, wish, root)
+            turn_back(way, wish, root, runner)
             say("the filter answers; the system asks it")
         if links and not decider.turned:
             for line in links.look(clock()):

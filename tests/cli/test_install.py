@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from blockerd.cli.install import offers
+from blockerd.cli import looking
+from blockerd.cli.install import _ended, offers
 from blockerd.system.manifest import FOLDER
+from blockerd.system.steps import Undo
 from tests.e2e.install import ROOT, environment
 from tests.system.machines import PLAIN, picture, put, tree
 
@@ -120,3 +122,11 @@ def test_the_doctor_says_what_is_wrong_what_to_do_and_exits_1(folder: Path):
     assert got["healthy"] is False
     assert len(got["checks"]) >= 20
     assert {"check", "health", "text", "fix"} == set(got["checks"][0])
+
+
+def test_the_end_of_uninstalling_says_by_its_code_whether_the_package_may_go(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(looking, "resolves", lambda _seconds: False)
+    left = [Undo("programs ask blockerd", "file", "/etc/resolv.conf")]
+    assert _ended([], live=True, worked=True) == 3
+    assert _ended(left, live=True, worked=True) == 1
+    assert _ended([], live=True, worked=False) == 0, "no network before the install either"

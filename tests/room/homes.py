@@ -23,11 +23,12 @@ rm -f /etc/resolv.conf; echo nameserver 192.0.2.1 >/etc/resolv.conf""",
     "manager": """systemctl mask --now systemd-resolved.service 2>/dev/null
 rm -f /etc/resolv.conf /usr/sbin/resolvconf  # the latter is another name of resolvectl
 systemctl restart NetworkManager.service""",
+    "beside": "rm -f /etc/resolv.conf; echo nameserver 192.0.2.1 >/etc/resolv.conf",
     "wsl": """systemctl mask --now NetworkManager.service systemd-resolved.service 2>/dev/null
 mkdir -p /mnt/wsl; echo nameserver 192.0.2.1 >/mnt/wsl/resolv.conf; ln -sf /mnt/wsl/resolv.conf /etc/resolv.conf
 printf '[boot]\\nsystemd=true\\n' >/etc/wsl.conf""",
 }
-"""What is on the disk of each kind."""
+"""What is on the disk of each kind. beside: systemd-resolved runs, and libnss-resolve asks it, but no file names it."""
 
 NETWORK = {
     "desktop": """nmcli dev set home0 managed yes
@@ -39,7 +40,7 @@ nmcli con up home >/dev/null""",
 mount --bind /tmp/osrelease /proc/sys/kernel/osrelease
 ip addr add 192.0.2.77/24 dev home0; ip addr add 2001:db8:1::77/64 dev home0 nodad""",
 }
-NETWORK["manager"] = NETWORK["desktop"]
+NETWORK["manager"] = NETWORK["beside"] = NETWORK["desktop"]
 """How each gets its addresses, at each start."""
 
 WAYS = {
@@ -70,7 +71,7 @@ def furnish(room: Room, kind: str) -> None:
     """Boots a room, makes it one of this kind, with its network up."""
     room.boot()
     room.sh(DISK[kind])
-    if kind == "manager":
+    if kind in ("manager", "beside"):
         room.timeless = frozenset({"/etc/resolv.conf"})  # NetworkManager writes it at each start
     connect(room, kind)
 
@@ -103,9 +104,9 @@ def left_behind(room: Room, before: dict[str, str]) -> dict[str, tuple[str, str]
     return found
 
 
-def resolves(room: Room, name: str = "example.com") -> bool:
+def resolves(room: Room, name: str = "example.com", user: str = "root") -> bool:
     """True if a program of the room finds an address."""
-    return room.try_run("getent", "ahosts", name).returncode == 0
+    return room.try_run("runuser", "-u", user, "--", "getent", "ahosts", name).returncode == 0
 
 
 def set_up(room: Room, typed: Sequence[str] = TYPED) -> str:

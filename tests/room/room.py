@@ -35,6 +35,9 @@ VOLATILE = (
 )
 """What a running system writes by itself."""
 
+OURS_IN_RUN = ("run/blockerd*", "run/*/*.d/*blockerd*", "run/*/*/*.d/*blockerd*")
+"""Folders of its services, and drop-ins."""
+
 CLEAN = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
 
 
@@ -251,8 +254,15 @@ class Room:
         self.leader = 0
 
     def snapshot(self) -> dict[str, str]:
-        """Each path of the write layer with what it is now in the whole; volatile ones are left out."""
-        return {path: described(self.tree / path.lstrip("/")) for path in written(self.work / "upper")}
+        """Each path of the write layer with what it is now in the whole; volatile ones are left out, but for what
+        blockerd itself writes below /run.
+        """
+        paths = {*written(self.work / "upper"), *self._ours_in_run()}
+        return {path: described(self.tree / path.lstrip("/")) for path in paths}
+
+    def _ours_in_run(self) -> Iterable[str]:
+        for pattern in OURS_IN_RUN:
+            yield from (f"/{path.relative_to(self.tree)}" for path in self.tree.glob(pattern))
 
     def changed(self, before: dict[str, str]) -> dict[str, tuple[str, str]]:
         """Paths that are another than in `before`: (then, now)."""

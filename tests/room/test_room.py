@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from blockerd.system.resolved import FALLBACK
 from tests.conftest import CI
 from tests.room import homes
 from tests.room.room import POSSIBLE, STORE, Room, program, ready
@@ -25,6 +26,7 @@ short_run = pytest.mark.needs_kernel(
     "a Debian in namespaces: root, debootstrap, overlayfs; made once by `make soak`, in CI at once",
     POSSIBLE and (CI or ready("bookworm")),
 )
+RESOLVED = "resolvectl dns | grep Global; resolvectl domain | grep Global"
 PROBE = "from blockerd.system.probe import filtered; print(filtered('{}', 'blocked.example').name)"
 
 Make = Callable[[str, str], Room]
@@ -48,7 +50,7 @@ def make(request: pytest.FixtureRequest) -> Iterator[Make]:
 
 
 def install(room: Room, kind: str, *more: str) -> None:
-    way = homes.WAYS[kind]
+    way = homes.WAYS.get(kind, "auto")
     room.run("blockerd", "install", "--yes", *(() if way == "auto" else ("--way", way)), *more)
 
 
@@ -146,17 +148,35 @@ class TestTrouble:
         assert "holder.service" in done.stderr
         assert room.changed(before) == {}
 
-    def test_a_dead_daemon_costs_at_most_ten_seconds_of_dns(self, suite: str, make: Make):
-        room = make(suite, "desktop")
+    @pytest.mark.parametrize("kind", ["desktop", "stub-off", "manager", "plain", "beside"])
+    def test_a_dead_daemon_costs_at_most_ten_seconds_of_dns(self, suite: str, kind: str, make: Make):
+        room = make(suite, kind)
         homes.set_up(room)
-        install(room, "desktop", "--fallback", "192.0.2.1")
+        install(room, kind, "--fallback", "192.0.2.1")
+        filters(room)
         room.sh("systemctl kill -s KILL blockerd-dns; systemctl stop blockerd-dns")
         took = homes.wait(lambda: homes.resolves(room, "elsewhere.example"), "names by the fallback", 15)
         sys.stderr.write(f"without DNS for {took:.1f} s\n")
         assert took <= 10
+        assert homes.resolves(room, "anywhere.example", "nobody"), "root alone is helped"
         room.sh("systemctl start blockerd-dns")
-        homes.wait(lambda: not homes.resolves(room, "blocked.example"), "the filter again", 15)
+        homes.wait(lambda: homes.resolves(room) and not homes.resolves(room, "blocked.example"), "the filter", 15)
+        room.sh(": >/tmp/lan/questions")
+        filters(room)
+
+    @pytest.mark.parametrize("kind", ["desktop", "stub-off", "beside"])
+    def test_taken_off_while_the_fallback_is_asked_nothing_asks_it_any_more(self, suite: str, kind: str, make: Make):
+        room = make(suite, kind)
+        before, asked = room.snapshot(), room.sh(RESOLVED)
+        homes.set_up(room)
+        install(room, kind, "--fallback", "192.0.2.1")
+        room.sh("systemctl kill -s KILL blockerd-dns; systemctl stop blockerd-dns")
+        homes.wait(lambda: homes.resolves(room, "elsewhere.example"), "names by the fallback", 15)
+        assert room.changed(before).keys() & {FALLBACK}, "the room sees what blockerd writes below /run"
+        room.sh("systemctl kill -s KILL blockerd-watchdog; systemctl stop blockerd-watchdog")
         room.run("blockerd", "uninstall", "--send", "nothing", "--data", "remove")
+        assert homes.left_behind(room, before) == {}
+        assert room.sh(RESOLVED) == asked, "systemd-resolved goes on asking it"
         assert homes.resolves(room)
 
     def test_a_stopped_process_is_started_again_by_the_watchdog(self, suite: str, make: Make):
@@ -187,6 +207,13 @@ class TestTrouble:
         room = make(suite, "desktop")
         homes.set_up(room)
         install(room, "desktop")
+        manifest = "/var/lib/blockerd-install/manifest.jsonl"
+        room.sh(f"cp -a {manifest} /tmp/whole; echo damaged >>{manifest}")
+        done = room.try_run("dpkg", "--purge", "blockerd")
+        assert done.returncode != 0
+        assert "the package stays" in done.stderr
+        filters(room)
+        room.sh(f"cp -a /tmp/whole {manifest}")
         room.run("dpkg", "--remove", "blockerd")
         assert homes.resolves(room)
         assert homes.resolves(room, "blocked.example")
@@ -196,17 +223,26 @@ class TestTrouble:
         for left in ("etc/blockerd", "var/lib/blockerd", "var/lib/blockerd-install", "usr/bin/blockerd"):
             assert not (room.tree / left).exists()
 
-    def test_rescue_network_gives_the_former_resolvers_and_install_comes_back(self, suite: str, make: Make):
+    def test_rescue_network_gives_the_former_resolvers_for_good_until_install_comes_back(self, suite: str, make: Make):
         room = make(suite, "desktop")
+        before = room.snapshot()
         homes.set_up(room)
         install(room, "desktop")
-        room.sh("mv /var/lib/blockerd/policy.current /tmp/; chmod 000 /etc/blockerd/blockerd.toml; "
-                "setfacl --version >/dev/null 2>&1 || true; systemctl stop blockerd-dns; "
-                "systemctl mask --runtime blockerd-dns")  # fmt: skip
+        room.sh("rm /var/lib/blockerd/policy.current; chmod 000 /etc/blockerd/blockerd.toml; "
+                "systemctl stop blockerd-dns; systemctl mask --runtime blockerd-dns")  # fmt: skip
         room.run("blockerd", "rescue-network")
         assert homes.resolves(room, "blocked.example")
+        room.unplug()
+        room.boot()
+        homes.connect(room, "desktop")  # waits until names resolve: the filter cannot start
+        assert homes.resolves(room, "blocked.example")
+        assert "OPEN" in room.run("/opt/blockerd/bin/python", "-c", PROBE.format("192.0.2.1")), "the belt is back"
+        room.sh(": >/tmp/lan/questions")
+        install(room, "desktop")
+        filters(room)
         room.run("blockerd", "uninstall", "--send", "nothing", "--data", "remove")
         assert homes.resolves(room)
+        assert homes.left_behind(room, before) == {}
 
     def test_a_vpn_gets_its_own_names_and_the_filter_comes_first(self, suite: str, make: Make):
         room = make(suite, "desktop")

@@ -8,9 +8,11 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from blockerd.system import nftables, rescue, units
 from blockerd.system.apply import Applier, ApplyError, Moment, look
 from blockerd.system.manifest import BALLAST, ManifestError
 from blockerd.system.plan import plan
+from blockerd.system.resolved import FALLBACK
 from blockerd.system.steps import Command, File, Folder, Foreign, Link, Step
 from blockerd.system.wish import Way, Wish
 from tests.system.machines import DESKTOP, MACHINES, System, picture, put, tree
@@ -125,6 +127,25 @@ def test_the_way_back_is_on_the_disk_before_the_change(tmp_path: Path):
         assert bool(kept) == (moment is not Moment.LOOKED)
 
     applier(tmp_path, watch).apply([File("hosts", "/etc/hosts", b"new")])
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_after_rescue_a_start_of_the_machine_brings_neither_belt_nor_guard(name: str, tmp_path: Path):
+    machine, wish = PLANS[name]
+    root = tmp_path / "root"
+    tree(root, machine)
+    system = System(root)
+    at_work = Applier(root, system.run)
+    at_work.apply(plan(machine, wish).steps)
+    installed = {path.name for path in (root / "etc/systemd/system").rglob("*.service")}
+    assert units.WATCHDOG in installed
+    assert at_work.undo(data=False, tell=print, only=rescue.is_network, forget=False) == []
+    left = {path.name for path in (root / "etc/systemd/system").rglob("*.service")}
+    assert installed - left == {units.WATCHDOG, nftables.UNIT} & installed
+    back = system.ran[system.ran.index(("systemctl", "stop", units.WATCHDOG)) :]
+    assert any(FALLBACK in words for words in back)
+    assert ("systemctl", "daemon-reload") in back, "systemd knows of them no longer"
+    assert look(root / "etc/resolv.conf").content == machine.resolv_text.encode() * (not machine.resolv_target)
 
 
 def test_a_torn_line_of_the_manifest_is_a_change_not_begun(tmp_path: Path):

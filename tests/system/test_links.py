@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from blockerd.system.links import MOST, WITHIN, Links, Told, of_file, own_domains, per_link, read
-from blockerd.system.resolved import resolv_conf
-from blockerd.system.watchdog import Decider
+from blockerd.system.resolved import FALLBACK, resolv_conf
+from blockerd.system.watchdog import Decider, left_over, turn, turn_back, watch
 from blockerd.system.wish import Way, Wish
 
 DNS = "Global: 127.0.0.1\nLink 2 (eth0):\nLink 5 (wg0): 198.51.100.7 fd00::7\nLink 6 (lo0): 127.0.0.1\n"
@@ -71,12 +73,55 @@ def test_a_rewritten_resolv_conf_is_ours_again_but_nobody_fights_for_ever(tmp_pa
     assert path.read_bytes() == ours
 
 
-def test_a_link_comes_back_as_a_link(tmp_path: Path):
-    path = tmp_path / "etc/resolv.conf"
-    path.parent.mkdir()
-    path.write_text("nameserver 198.51.100.7\n")
-    Links(Way.STUB_OFF, Wish(), lambda _: (0, ""), tmp_path).look(0)
-    assert path.is_symlink()
+@pytest.mark.parametrize("way", [Way.RESOLVED, Way.STUB_OFF, Way.PLAIN])
+def test_the_fallback_is_named_to_all_whom_programs_ask_and_to_nobody_afterwards(way: Way, tmp_path: Path):
+    ran: list[Sequence[str]] = []
+
+    def run(words: Sequence[str]) -> tuple[int, str]:
+        ran.append(words)
+        return 0, ""
+
+    file, drop_in = tmp_path / "etc/resolv.conf", tmp_path / FALLBACK.lstrip("/")
+    file.parent.mkdir()
+    before = resolv_conf(Wish()) if way is not Way.RESOLVED else b"nameserver 127.0.0.53\n"
+    file.write_bytes(before)
+    assert not left_over(way, "192.0.2.9", tmp_path)
+    turn(way, "192.0.2.9", Wish(), tmp_path, run)
+    assert b"DNS=192.0.2.9\n" in drop_in.read_bytes(), "libnss-resolve asks systemd-resolved on every way"
+    assert ran[-1] == ("systemctl", "try-restart", "systemd-resolved.service")
+    assert (b"nameserver 192.0.2.9\n" in file.read_bytes()) == (way is not Way.RESOLVED)
+    assert left_over(way, "192.0.2.9", tmp_path)
+    ran.clear()
+    turn_back(way, Wish(), tmp_path, run)
+    assert not drop_in.exists()
+    assert file.read_bytes() == before
+    assert ran[-1] == ("systemctl", "try-restart", "systemd-resolved.service")
+    assert not left_over(way, "192.0.2.9", tmp_path)
+
+
+def test_a_guard_without_a_fallback_turns_back_what_one_with_it_had_left(tmp_path: Path):
+    turn(Way.RESOLVED, "192.0.2.9", Wish(), tmp_path, lambda _: (0, ""))
+    said: list[str] = []
+
+    class Enough(Exception):
+        """The loop went round."""
+
+    def pause(_seconds: float) -> None:
+        raise Enough
+
+    with pytest.raises(Enough):
+        watch(
+            Way.RESOLVED, "", Wish(), alive=lambda: True, say=said.append, clock=lambda: 0.0, pause=pause,
+            root=tmp_path, runner=lambda _: (0, ""),
+        )  # fmt: skip
+    assert said == ["the filter answers; the system asks it"]
+    assert not (tmp_path / FALLBACK.lstrip("/")).exists()
+
+
+def test_after_a_restart_of_the_machine_a_file_that_names_the_fallback_is_found(tmp_path: Path):
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/resolv.conf").write_bytes(resolv_conf(Wish(), ("192.0.2.9",)))
+    assert left_over(Way.PLAIN, "192.0.2.9", tmp_path)
 
 
 def test_the_fallback_is_turned_to_in_less_than_ten_seconds_and_back_at_once():

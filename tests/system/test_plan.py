@@ -5,7 +5,7 @@ import pytest
 from blockerd.system import nftables, units
 from blockerd.system.picture import Holder, Machine, NetLink, Resolv
 from blockerd.system.plan import PlanError, choose, plan, shown
-from blockerd.system.resolved import DROP_IN, OWN_RESOLV
+from blockerd.system.resolved import DROP_IN, FALLBACK, RESOLV
 from blockerd.system.steps import Command, File, Folder, Link
 from blockerd.system.wish import Places, Way, Wish
 from tests.system.machines import DESKTOP, MACHINES, PLAIN, SERVER, TOOLS, WSL
@@ -49,9 +49,25 @@ def test_nothing_points_at_the_filter_before_it_answers(name: str):
 @pytest.mark.parametrize("name", MACHINES)
 def test_no_second_resolver_is_named_anywhere(name: str):
     for step in plan(MACHINES[name], Wish(fallback="192.0.2.9")).steps:
-        if isinstance(step, File) and step.path in ("/etc/resolv.conf", DROP_IN, OWN_RESOLV):
+        if isinstance(step, File) and step.path in (RESOLV, DROP_IN):
             assert b"192.0.2" not in step.content
             assert b"127.0.0.1" in step.content
+
+
+@pytest.mark.parametrize(
+    ("machine", "way"),
+    [
+        pytest.param(DESKTOP, Way.RESOLVED, id="resolved"),
+        pytest.param(DESKTOP, Way.STUB_OFF, id="stub off"),
+        pytest.param(BESIDE, Way.PLAIN, id="beside resolved"),
+    ],
+)
+def test_on_the_way_back_the_fallback_goes_between_the_guard_and_systemd_resolved(machine: Machine, way: Way):
+    steps = plan(machine, Wish(fallback="192.0.2.9", way=way)).steps
+    back = [step.inverse for step in reversed(steps) if isinstance(step, Command) and step.inverse]
+    gone = back.index(("rm", "-rf", FALLBACK, units.GUARD_FOLDER))
+    assert back.index(("systemctl", "stop", units.WATCHDOG)) < gone
+    assert ("systemctl", "restart", "systemd-resolved.service") in back[gone:]
 
 
 @pytest.mark.parametrize("name", MACHINES)
@@ -98,6 +114,14 @@ def test_those_who_listen_elsewhere_are_in_nobodys_way(address: str):
             Machine(tools=TOOLS, fixed=frozenset({"/etc/resolv.conf"})), Wish(), "chattr", id="immutable resolv.conf"
         ),
         pytest.param(PLAIN, Wish(way=Way.MACOS), "no way of Linux", id="another system's way"),
+        pytest.param(PLAIN, Wish(fallback="quad9"), "quad9 is no IP address", id="fallback by name"),
+        pytest.param(PLAIN, Wish(fallback="none"), "none is no IP address", id="no fallback spelt out"),
+        pytest.param(PLAIN, Wish(fallback="127.0.0.53"), "is this computer", id="fallback on loopback"),
+        pytest.param(
+            PLAIN, Wish(listen=("192.0.2.2",), fallback="192.0.2.2"), "is this computer", id="fallback is blockerd"
+        ),
+        pytest.param(PLAIN, Wish(fallback="fe80::1%eth0"), "one server", id="fallback on a link"),
+        pytest.param(PLAIN, Wish(fallback="224.0.0.251"), "one server", id="fallback to many"),
     ],
 )
 def test_what_is_in_the_way_is_told_before_anything_is_changed(machine: Machine, wish: Wish, text: str):
@@ -109,6 +133,13 @@ def test_a_home_that_may_ask_gets_a_note_for_everybody():
     made = plan(PLAIN, Wish(listen=("127.0.0.1", "192.168.1.2")))
     assert any("everybody at home" in note for note in made.notes)
     assert not any("everybody at home" in note for note in plan(PLAIN, Wish()).notes)
+
+
+def test_who_chooses_a_fallback_is_told_that_its_filter_is_not_checked():
+    assert any(
+        "192.0.2.9; what that withholds is not checked" in note
+        for note in plan(PLAIN, Wish(fallback="192.0.2.9")).notes
+    )
 
 
 def test_a_vpn_that_is_up_is_told():

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,7 @@ def test_what_the_probe_looks_after_survives_its_command_line():
         pytest.param(WISH, id="everything"),
         pytest.param(Wish(doh_addresses=()), id="no addresses"),
         pytest.param(Wish(listen=("127.0.0.1",)), id="IPv4 alone"),
+        pytest.param(Wish(listen=("192.0.2.2", "2001:db8::2")), id="not on loopback"),
     ],
 )
 def test_nft_takes_the_rules_and_one_delete_takes_them_away(wish: Wish, tmp_path: Path):
@@ -94,3 +96,62 @@ def test_nft_takes_the_rules_and_one_delete_takes_them_away(wish: Wish, tmp_path
     assert "dport 853 reject" in listed
     assert ("8.8.8.8" in listed) == bool(wish.doh_addresses)
     assert ("6667" in listed) == wish.chat_ports
+
+
+LINKS = """ip link set lo up && ip link add out0 type veth peer name far0 && ip link set out0 up && ip link set far0 up
+ip addr add 192.0.2.2/24 dev out0 && ip addr add 2001:db8::2/64 dev out0 nodad"""
+
+ASKS = """
+import socket, sys
+ours = []
+for address in sys.argv[1].split(","):
+    ours.append(socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM))
+    ours[-1].bind((address, 53))
+    ours[-1].settimeout(0.3)
+for address in sys.argv[2:]:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as out:
+        try:
+            out.sendto(address.encode(), (address, 53))
+        except PermissionError:
+            print(address, "refused")
+            continue
+    heard = []
+    for one in ours:
+        try:
+            heard.append(one.recv(99).decode())
+        except TimeoutError:
+            pass
+    print(address, "heard" if address in heard else "past us")
+"""
+"""What becomes of a datagram to port 53 of each address: ours listen on those of the first argument."""
+
+
+@pytest.mark.needs_tool("nft", "nftables")
+@pytest.mark.parametrize(
+    ("listen", "fates"),
+    [
+        pytest.param(("127.0.0.1", "::1"), ("heard", "heard"), id="both families"),
+        pytest.param(("127.0.0.1",), ("heard", "refused"), id="IPv4 alone"),
+        pytest.param(("::1",), ("refused", "heard"), id="IPv6 alone"),
+        pytest.param(("192.0.2.2", "2001:db8::2"), ("heard", "heard"), id="not on loopback"),
+        pytest.param(("127.0.0.1", "192.0.2.2"), ("heard", "refused"), id="two addresses"),
+    ],
+)
+def test_port_53_leads_to_us_or_nowhere_over_each_family(
+    listen: tuple[str, ...], fates: tuple[str, str], tmp_path: Path
+):
+    path, asks = tmp_path / "belt.nft", tmp_path / "asks.py"
+    path.write_text(nftables.rules(Wish(listen=listen)).replace('"blockerd"', "65534"))
+    asks.write_text(ASKS)
+    there, fallback = ("192.0.2.53", "2001:db8::53"), ("192.0.2.9", "2001:db8::9")
+    script = (
+        f"{LINKS} && nft -f {path} && nft add element inet blockerd fallback4 '{{ {fallback[0]} }}' && "
+        f"nft add element inet blockerd fallback6 '{{ {fallback[1]} }}' && "
+        f"{sys.executable} -I {asks} {','.join(listen)} {' '.join((*there, *fallback))}"
+    )
+    done = subprocess.run(["unshare", "-rn", "sh", "-c", script], capture_output=True, text=True, check=False)
+    if "Operation not permitted" in done.stderr and "unshare" in done.stderr:
+        pytest.skip("not run here: a network namespace of one's own")
+    assert done.returncode == 0, done.stderr
+    wanted = [*zip(there, fates, strict=True), *((one, "past us") for one in fallback)]
+    assert done.stdout.splitlines() == [" ".join(pair) for pair in wanted]
