@@ -72,11 +72,10 @@ def gather(config: str | None) -> Facts:
         problems = tuple(error.problems)
     machine = look(Path("/"), run)
     manifest = Applier(Path("/")).manifest
-    installed = manifest.exists()
     try:
-        finished = not installed or manifest.finished()
+        installed, finished = manifest.installed(), manifest.finished()
     except ManifestError:
-        finished = False
+        installed, finished = True, False
     wish = BrowserWish(safe_search=settings.dns.safe_search, quic=settings.proxy.enabled)
     own = str(settings.proxy.listen) if settings.proxy.enabled else ""
     findings = (

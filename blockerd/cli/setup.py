@@ -99,7 +99,7 @@ def run_setup(args: argparse.Namespace) -> int:
         answers = _answers(machine, state, system=path == SYSTEM_FILE)
         invite = _partner()
         text = configured(example_text(), answers)
-        steps.append(File("the configuration", str(path), text.encode(), 0o644, data=True))
+        steps.append(File("the configuration", str(path), text.encode(), 0o600, data=True))
     _do(steps, system=path == SYSTEM_FILE)
     consent.give(state, consent.Consent(clock.now_us(), words))
     say("")

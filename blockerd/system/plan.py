@@ -44,7 +44,7 @@ def plan(machine: Machine, wish: Wish) -> Plan:
         *units.account(wish.places, machine),
         *units.install(wish, machine),  # ends with the filter answering
         *takeover(machine, wish),  # only now does anything point at it
-        *(nftables.belt(wish) if wish.belt and machine.has("nft") else ()),
+        *(nftables.belt(machine, wish) if wish.belt and machine.has("nft") else ()),
         *browsers.policies(machine, wish),
         *notice.steps(),
         *units.beside(wish, machine, way),
@@ -85,11 +85,13 @@ def _refuse(machine: Machine, wish: Wish) -> None:
         raise PlanError(f"port 53 is taken: {names}; end or move that program, nothing was changed")
     if not machine.has("systemctl"):
         raise PlanError("no systemctl here; start `blockerd run` from your own init and point the resolver at it")
-    if wish.places.program.startswith(("/home/", "/root/")):
-        raise PlanError(
-            f"{wish.places.program}: the service user cannot read it there; install the package, or make the "
-            "environment under /opt"
-        )
+    for path, remedy in (
+        (wish.places.program, "install the package, or make the environment under /opt"),
+        (wish.places.config, "put it at /etc/blockerd/blockerd.toml, or run: sudo blockerd setup"),
+        (wish.places.state, 'set state.dir = "/var/lib/blockerd"'),
+    ):
+        if path.startswith(("/home/", "/root/")):
+            raise PlanError(f"{path}: the service user cannot read it there; {remedy}")
     for path in ("/etc/resolv.conf", "/etc"):
         if path in machine.fixed:
             raise PlanError(f"{path} cannot be changed (chattr +i or read-only); allow that first, nothing was changed")

@@ -59,6 +59,14 @@ def test_the_same_for_programs(folder: Path):
     assert all(step["does"] and step["back"] for step in got["steps"])
 
 
+def test_a_filter_that_programs_cannot_ask_is_not_installed(folder: Path):
+    config = folder / "blockerd.toml"
+    config.write_text(config.read_text().replace(":53", ":5335"))
+    done = blockerd(folder, "install", "--dry-run", "--root", str(folder / "root"))
+    assert done.returncode == 1
+    assert "dns.listen names no address with port 53" in done.stderr
+
+
 @as_root
 def test_into_a_tree_and_out_again(folder: Path):
     root = folder / "root"

@@ -6,7 +6,7 @@ from blockerd.system import nftables, units
 from blockerd.system.picture import Holder, Machine, NetLink, Resolv
 from blockerd.system.plan import PlanError, choose, plan, shown
 from blockerd.system.resolved import DROP_IN, OWN_RESOLV
-from blockerd.system.steps import Command, File, Folder, Link
+from blockerd.system.steps import Command, File, Link, Owned
 from blockerd.system.wish import Places, Way, Wish
 from tests.system.machines import DESKTOP, MACHINES, PLAIN, SERVER, TOOLS, WSL
 
@@ -42,8 +42,11 @@ def test_nothing_points_at_the_filter_before_it_answers(name: str):
         for at, step in enumerate(steps)
         if isinstance(step, File | Link) and step.path in ("/etc/resolv.conf", DROP_IN, nftables.RULES)
     ]
+    (answers,) = [
+        at for at, step in enumerate(steps) if isinstance(step, Command) and "blockerd.system.answers" in step.forward
+    ]
     assert pointing
-    assert min(pointing) > started
+    assert min(pointing) > answers > started
 
 
 @pytest.mark.parametrize("name", MACHINES)
@@ -95,6 +98,18 @@ def test_those_who_listen_elsewhere_are_in_nobodys_way(address: str):
             id="home",
         ),
         pytest.param(
+            PLAIN,
+            Wish(Places(config="/".join(("", "home", "me", "blockerd.toml")))),
+            "cannot read it there; put it at /etc",
+            id="settings in a home",
+        ),
+        pytest.param(
+            PLAIN,
+            Wish(Places(state="/".join(("", "root", "var")))),
+            "cannot read it there; set state.dir",
+            id="record in a home",
+        ),
+        pytest.param(
             Machine(tools=TOOLS, fixed=frozenset({"/etc/resolv.conf"})), Wish(), "chattr", id="immutable resolv.conf"
         ),
         pytest.param(PLAIN, Wish(way=Way.MACOS), "no way of Linux", id="another system's way"),
@@ -125,7 +140,7 @@ def test_logins_are_told_that_there_is_a_filter():
 def test_a_folder_that_is_not_ours_keeps_its_owner_and_mode():
     def folders(config: str) -> set[str]:
         steps = plan(PLAIN, Wish(Places(config=config))).steps
-        return {step.path for step in steps if isinstance(step, Folder)}
+        return {step.path for step in steps if isinstance(step, Owned)}
 
     assert "/etc/blockerd" in folders("/etc/blockerd/blockerd.toml")
     assert "/etc" not in folders("/etc/blockerd.toml")
