@@ -17,7 +17,7 @@ _WORDS = {"systemd-resolved.service", "NetworkManager.service", "networkctl", nf
 
 _PATHS |= {macos.daemon_path(label) for label in (macos.NETWORK, macos.BELT)}
 _WORDS |= {f"system/{label}" for label in (macos.NETWORK, macos.BELT)} | {
-    "networksetup", "dscacheutil", "mDNSResponder", "pfctl", "belt-down", "ipconfig.exe",
+    "dhcpcd", "networksetup", "dscacheutil", "mDNSResponder", "pfctl", "belt-down", "ipconfig.exe",
 }  # fmt: skip
 _CMDLETS = ("DnsClientNrptRule", "DnsClientServerAddress", "NetFirewallRule")
 

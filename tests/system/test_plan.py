@@ -1,5 +1,7 @@
 """Which way a machine gets, what is refused with its reason, and the order that keeps a machine from losing DNS."""
 
+from dataclasses import replace
+
 import pytest
 
 from blockerd.system import nftables, units
@@ -68,6 +70,39 @@ def test_a_network_file_gets_a_drop_in_whoever_wrote_it():
     paths = {step.path for step in plan(SERVER, Wish()).steps if isinstance(step, File)}
     assert "/etc/systemd/network/10-lan.network.d/90-blockerd.conf" in paths
     assert "/etc/systemd/network/10-netplan-eth0.network.d/90-blockerd.conf" in paths
+
+
+def test_resolvers_that_a_network_file_names_itself_are_cleared():
+    for step in plan(SERVER, Wish()).steps:
+        if isinstance(step, File) and step.path.startswith("/etc/systemd/network/"):
+            (network,) = [part for part in step.content.decode().split("\n[") if part.startswith("Network]")]
+            assert "DNS=" in network.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("old", "added"),
+    [
+        pytest.param(b"hostname\n", True, id="no word of it"),
+        pytest.param(b"#nohook resolv.conf\n", True, id="a remark"),
+        pytest.param(b"interface eth0\n  nohook resolv.conf\n", True, id="for one interface"),
+        pytest.param(b"nohook  resolv.conf\ninterface eth0\n", False, id="for all of them"),
+    ],
+)
+@pytest.mark.parametrize("runs", [False, True])
+def test_dhcpcd_leaves_the_file_alone_on_every_interface(old: bytes, added: bool, runs: bool):
+    units = frozenset({"dhcpcd.service"} if runs else ())
+    steps = plan(replace(PLAIN, files=(("/etc/dhcpcd.conf", old),), units=units), Wish()).steps
+    at = [n for n, step in enumerate(steps) if isinstance(step, File) and step.path == "/etc/dhcpcd.conf"]
+    told = [
+        n for n, step in enumerate(steps) if isinstance(step, Command) and "dhcpcd" in (*step.forward, *step.inverse)
+    ]
+    assert len(at) == added
+    assert told == ([at[0] - 1, at[0] + 1] if added and runs else [])
+    for step in (steps[n] for n in at):
+        assert isinstance(step, File)
+        lines = step.content.splitlines()
+        assert lines.index(b"nohook resolv.conf") == 1
+        assert step.content.endswith(old)
 
 
 def test_wsl_keeps_its_other_settings():
