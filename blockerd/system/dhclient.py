@@ -1,7 +1,8 @@
 """dhclient, dhcpcd and WSL: what else writes /etc/resolv.conf, and how each is told to leave it. Pure.
 
 dhclient's hook replaces the one function that writes the file, for DHCP and DHCPv6 alike; it sorts after the hooks of
-other packages. dhcpcd's line stands first: one that follows `interface` is that interface's alone (dhcpcd.conf(5)). Called by `resolved` and `resolvconf`.
+other packages. dhcpcd's line stands first: one that follows `interface` is that interface's alone (dhcpcd.conf(5)).
+Called by `resolved` and `resolvconf`.
 """
 
 from blockerd.system.picture import Machine

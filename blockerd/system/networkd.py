@@ -1,7 +1,8 @@
 """systemd-networkd: resolvers from DHCP, DHCPv6 and router advertisements are not used (systemd.network(5)). Pure.
 
 A drop-in for each network file, whoever wrote it (netplan writes below /run), leaves the files themselves alone. An
-empty `DNS=` clears what they name; `Domains=` stays, for a link without servers of its own is asked nothing. Called by `resolved` and `resolvconf`.
+empty `DNS=` clears what they name; `Domains=` stays, for a link without servers of its own is asked nothing.
+Called by `resolved` and `resolvconf`.
 """
 
 from pathlib import PurePosixPath
