@@ -20,8 +20,7 @@ from blockerd.system.drift import OURS, Answer
 from blockerd.system.picture import Machine
 from blockerd.system.wish import BrowserWish, Places, Way, Wish
 
-REAL_NAME = "example.com"
-"""A name that exists, of nobody in particular (RFC 2606)."""
+REAL_NAME = probe.RESERVED
 
 
 def wish_of(settings: Settings, args: argparse.Namespace, machine: Machine) -> Wish:
