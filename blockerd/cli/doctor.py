@@ -77,13 +77,6 @@ def gather(config: str | None) -> Facts:
     except ManifestError:
         installed, finished = True, False
     watched = _watched()
-    wish = BrowserWish(safe_search=settings.dns.safe_search, quic=settings.proxy.enabled)
-    own = str(settings.proxy.listen) if settings.proxy.enabled else ""
-    findings = (
-        *drift.compare(machine, [link.name for link in machine.links], watched.browsers if watched else wish),
-        *drift.proxies(os.environ.items(), own),
-        *_hosts(manifest, machine),
-    )
     answers = tuple((str(endpoint), blocks(endpoint)) for endpoint in settings.dns.listen)
     pointer = read_pointer(settings.state.dir)
     control = ask_control(settings)
@@ -114,7 +107,7 @@ def gather(config: str | None) -> Facts:
         upstream_answers=_goes_on(settings) if any(good for _, good in answers) else None,
         upstream_plain=any(one.scheme in (Scheme.UDP, Scheme.TCP) for one in settings.dns.upstreams),
         clock_year=now.year,
-        findings=findings,
+        findings=(*_findings(settings, machine, watched), *_hosts(manifest, machine)),
         browsers_wanted=watched is None or watched.browsers is not None,
         belt_wanted=watched is not None and watched.belt,
         belt_there=_belt(machine),
@@ -125,6 +118,15 @@ def gather(config: str | None) -> Facts:
         probe_seconds=None if probed is None else max(0.0, clock.now() - probed.at / 1e6),
         by_hand=tuple(byhand.chosen(_home())),
     )
+
+
+def _findings(settings: Settings, machine: Machine, watched: Watched | None) -> list[drift.Finding]:
+    wish = BrowserWish(safe_search=settings.dns.safe_search, quic=settings.proxy.enabled)
+    own = str(settings.proxy.listen) if settings.proxy.enabled else ""
+    return [
+        *drift.compare(machine, [link.name for link in machine.links], watched.browsers if watched else wish),
+        *drift.proxies(os.environ.items(), own),
+    ]
 
 
 def _watched() -> Watched | None:

@@ -163,7 +163,7 @@ def run_uninstall(args: argparse.Namespace) -> int:
 
 def _ended(troubles: list[Undo], *, live: bool, worked: bool) -> int:
     for undo in troubles:
-        warn(f"left: {undo.title} ({undo.path}); run `blockerd uninstall` again")
+        warn(f"left: {undo.title} ({undo.path or ' '.join(undo.command)}); run `blockerd uninstall` again")
     if live and not looking.resolves(15.0):
         if worked:
             warn("names do not resolve yet: connect to the network again, or run `blockerd rescue-network`")

@@ -231,14 +231,25 @@ class Applier:
                 self.at(folder).rmdir()
 
     def _undo_command(self, undo: Undo, tell: Callable[[str], None]) -> None:
+        failed = None
         if undo.command:
             code, said = self._run(undo.command)
-            if code:
-                tell(f"{undo.title}: {' '.join(undo.command)}: {said.splitlines()[-1] if said else code}")
+            failed = OSError(code, said.splitlines()[-1] if said else f"ended with {code}", " ".join(undo.command))
+        self._restore_beside(undo)
+        if failed and _left(undo.command, failed.errno):
+            raise failed
+        if failed and failed.errno:
+            tell(f"{undo.title}: {failed.filename}: {failed.strerror}")
+
+    def _restore_beside(self, undo: Undo) -> None:
+        """Times of what the command made as it was, copies that such commands keep, and empty files that it made."""
         now = [(path, before, look(self.at(path))) for path, before in undo.beside]
-        alike = all(same(found, before) for path, before, found in now if not _is_copy(path))
+        new = {path for path, before, found in now if before.kind == "absent" and found.content}
+        there = [(path, before, found) for path, before, found in now if before.kind != "absent"]
+        alike = all(same(found, before) for path, before, found in there if not _is_copy(path))
         for path, before, found in now:
-            if same(found, before) or (alike and _is_copy(path)) or before.kind == "absent":
+            copy = alike and _is_copy(path) and path[:-1] not in new
+            if copy or same(found, before) or (before.kind == "absent" and path not in new):
                 restore(self.at(path), before)
 
     def _may_restore(self, undo: Undo, path: Path, tell: Callable[[str], None]) -> bool:
@@ -257,6 +268,15 @@ class Applier:
             tell(f"{undo.path}: written by another program since; left as it is")
             return False
         return True
+
+
+_GONE = {"userdel": 6, "systemctl": 5}
+"""The exit code that says that what should go is gone: no such user (userdel(8)), no such unit (systemctl(1))."""
+
+
+def _left(words: Sequence[str], code: int | None) -> bool:
+    """True if a command of the way back has left something that trying again may take away."""
+    return bool(code) and words[0] in _GONE and code != _GONE[words[0]]
 
 
 def _is_copy(path: str) -> bool:

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from blockerd.cli.install import offers
-from blockerd.system.manifest import FOLDER
+from blockerd.cli.main import main
+from blockerd.system.apply import Applier, no_commands
+from blockerd.system.manifest import FOLDER, Manifest
 from tests.e2e.install import ROOT, environment
 from tests.system.machines import PLAIN, picture, put, tree
 
@@ -98,6 +100,26 @@ def test_it_goes_without_its_configuration_and_with_half_a_manifest(folder: Path
     (folder / "blockerd.toml").write_text("not toml [")
     done = blockerd(folder, "uninstall", "--send", "nothing", "--data", "remove", "--root", str(root))
     assert done.returncode == 0, done.stderr
+    assert picture(root) == before
+
+
+@as_root
+@pytest.mark.parametrize("full", ["note", "finish"])
+def test_a_disk_that_is_full_at_the_last_moment_takes_all_back(
+    full: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    root = folder / "root"
+    (root / "var/lib").mkdir(parents=True)
+    before = picture(root)
+
+    def no_room(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Manifest, full, no_room)
+    words = ["install", "--yes", "--config", str(folder / "blockerd.toml"), "--root", str(root)]
+    assert main(words) == 1
+    assert "No space left on device; everything that it had changed is taken back" in capsys.readouterr().err
+    assert Applier(root, no_commands).undo(data=True, tell=lambda _: None) == []
     assert picture(root) == before
 
 

@@ -16,7 +16,7 @@ from blockerd.system.picture import Machine
 from blockerd.system.plan import plan
 from blockerd.system.resolved import DROP_IN
 from blockerd.system.steps import Command, File, Folder, Foreign, Link, Step, told
-from blockerd.system.wish import Way, Wish
+from blockerd.system.wish import Places, Way, Wish
 from tests.system.machines import DESKTOP, MACHINES, PLAIN, System, picture, put, tree
 
 WISH = Wish(fallback="192.0.2.9", chat_ports=True)
@@ -307,6 +307,44 @@ def test_settings_and_record_stay_unless_asked_for(tmp_path: Path):
     assert not (tmp_path / "etc/blockerd/unit").exists()
     applier(tmp_path).undo(data=True, tell=lambda _: None)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["lib", "var"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "left"),
+    [
+        pytest.param(("userdel", "blockerd"), 8, True, id="the user is still at work"),
+        pytest.param(("userdel", "blockerd"), 6, False, id="no such user"),
+        pytest.param(("systemctl", "restart", "systemd-resolved.service"), 1, True, id="a service that does not start"),
+        pytest.param(("systemctl", "stop", "blockerd-dns.service"), 5, False, id="no such unit"),
+    ],
+)
+def test_a_way_back_that_fails_is_kept_for_the_next_time(words: tuple[str, ...], code: int, left: bool, tmp_path: Path):
+    steps: list[Step] = [Command("it", inverse=words), File("x", "/etc/x", b"x")]
+    applier(tmp_path).apply(steps)
+    said: list[str] = []
+    troubles = Applier(tmp_path, lambda _: (code, "first\nno")).undo(data=True, tell=said.append)
+    assert said == [f"it: {' '.join(words)}: no"]
+    assert [undo.title for undo in troubles] == (["it"] if left else [])
+    assert not (tmp_path / "etc/x").exists()
+    assert Applier(tmp_path).manifest.exists() == left
+    assert Applier(tmp_path, lambda _: (0, "")).undo(data=True, tell=said.append) == []
+    assert not Applier(tmp_path).manifest.exists()
+
+
+def test_what_others_wrote_beside_the_accounts_since_stays(tmp_path: Path):
+    tree(tmp_path, PLAIN)
+    before = picture(tmp_path)
+    user, *_ = units.account(Places(), PLAIN)
+    applier(tmp_path).apply([user])
+    put(tmp_path, "/etc/subuid", b"me:100000:65536\n")
+    put(tmp_path, "/etc/subuid-", b"me:1:1\n")
+    put(tmp_path, "/etc/subgid", b"")
+    put(tmp_path, "/etc/.pwd.lock", b"")
+    applier(tmp_path).undo(data=True, tell=lambda _: None)
+    after = picture(tmp_path)
+    assert (tmp_path / "etc/subuid").read_bytes() == b"me:100000:65536\n"
+    assert (tmp_path / "etc/subuid-").exists()
+    assert {name: after[name] for name in after if not name.startswith("etc/subuid")} == without_lib(before)
 
 
 def test_what_another_program_wrote_to_resolv_conf_since_stays(tmp_path: Path):
