@@ -32,7 +32,7 @@ def plan(machine: Machine, wish: Wish) -> Plan:
         PlanError: something is in the way.
     """
     _refuse(machine, wish)
-    way = wish.way or choose(machine, wish)
+    way = wish.way or choose(machine)
     takeover = {
         Way.RESOLVED: resolved.takeover,
         Way.STUB_OFF: resolved.stub_off,
@@ -52,14 +52,10 @@ def plan(machine: Machine, wish: Wish) -> Plan:
     return Plan(way, steps, tuple(_notes(machine, wish, way)))
 
 
-def choose(machine: Machine, wish: Wish) -> Way:
+def choose(machine: Machine) -> Way:
     """The way for this machine: systemd-resolved keeps its place wherever programs ask it."""
-    if machine.runs("systemd-resolved"):
-        if _wildcard(wish):
-            return Way.STUB_OFF
-        if machine.resolv in (Resolv.STUB, Resolv.UPLINK) or "127.0.0.53" in machine.resolvers:
-            return Way.RESOLVED
-    return Way.PLAIN
+    asked = machine.resolv in (Resolv.STUB, Resolv.UPLINK) or "127.0.0.53" in machine.resolvers
+    return Way.RESOLVED if asked and machine.runs("systemd-resolved") else Way.PLAIN
 
 
 def in_the_way(machine: Machine, wish: Wish) -> list[Holder]:
@@ -68,8 +64,7 @@ def in_the_way(machine: Machine, wish: Wish) -> list[Holder]:
     return [
         holder
         for holder in machine.holders
-        if holder.unit != "blockerd-dns.service"
-        and (holder.address in wanted or _covers(holder.address, wanted) or (_wildcard(wish) and not _stub(holder)))
+        if holder.unit != "blockerd-dns.service" and (holder.address in wanted or _covers(holder.address, wanted))
     ]
 
 
@@ -103,6 +98,10 @@ def _notes(machine: Machine, wish: Wish, way: Way) -> list[str]:
         notes.append("other devices may ask this one; people at home should read this:\n\n" + note)
     if wish.belt and not machine.has("nft"):
         notes.append("no nft here: programs with a resolver of their own go past the filter (install nftables)")
+    notes += [
+        f"{browser.policy} is no JSON and stays as it is: {browser.vendor} may use a resolver of its own"
+        for browser in (browsers.unreadable(machine) if wish.browsers else ())
+    ]
     if tunnels := [link.name for link in machine.links if link.tunnel and link.up]:
         notes.append(f"a VPN is up ({', '.join(tunnels)}): while it is, its own resolver may answer first")
     if way is Way.PLAIN and machine.runs("systemd-resolved"):
@@ -114,16 +113,8 @@ def _notes(machine: Machine, wish: Wish, way: Way) -> list[str]:
     return notes
 
 
-def _wildcard(wish: Wish) -> bool:
-    return any(address in ("0.0.0.0", "::") for address in wish.listen)
-
-
 def _covers(address: str, wanted: set[str]) -> bool:
     """True if a socket on `address` keeps one of `wanted` from being bound."""
     if address in ("0.0.0.0", "*"):
         return any(":" not in one for one in wanted)
     return address == "::" and bool(wanted)
-
-
-def _stub(holder: Holder) -> bool:
-    return holder.address.split("%")[0] in ("127.0.0.53", "127.0.0.54")
