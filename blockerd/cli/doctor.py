@@ -12,6 +12,7 @@ import shutil
 import stat
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from blockerd.lists.watch import notes
 from blockerd.model import TEST_NAME
 from blockerd.process import running_pid
 from blockerd.report import consent
-from blockerd.settings import ConfigError, Scheme, Settings, find, load
+from blockerd.settings import ConfigError, Endpoint, Scheme, Settings, find, load
 from blockerd.system import byhand, drift, probe, selfprobe, units
 from blockerd.system.apply import Applier, run
 from blockerd.system.doctor import Facts, Health, examine
@@ -65,9 +66,12 @@ def run_doctor(args: argparse.Namespace) -> int:
 def gather(config: str | None) -> Facts:
     """Everything the checks look at."""
     problems: tuple[str, ...] = ()
-    settings = Settings()
+    settings, watched = Settings(), _watched()
+    whole = watched is None or config is not None or os.geteuid() == 0
     try:
-        settings = load(find(config, os.environ, Path.cwd()), os.environ, Path.cwd())
+        settings = (
+            load(find(config, os.environ, Path.cwd()), os.environ, Path.cwd()) if whole else _seen_by_all(watched)
+        )
     except ConfigError as error:
         problems = tuple(error.problems)
     machine = look(Path("/"), run)
@@ -75,11 +79,10 @@ def gather(config: str | None) -> Facts:
     try:
         installed, finished = manifest.installed(), manifest.finished()
     except ManifestError:
-        installed, finished = True, False
-    watched = _watched()
+        installed, finished = True, not whole
     answers = tuple((str(endpoint), blocks(endpoint)) for endpoint in settings.dns.listen)
     pointer = read_pointer(settings.state.dir)
-    control = ask_control(settings)
+    control = ask_control(settings) if running_pid(settings, "control") else {}
     probed = selfprobe.read()
     now = clock.utc(clock.now())
     return Facts(
@@ -99,7 +102,7 @@ def gather(config: str | None) -> Facts:
         policy_notes=tuple(notes(settings)),
         list_days=_list_days(settings, clock.now()),
         refresh_hours=settings.lists.refresh_hours,
-        journal_trouble=str(control.get("trouble", "")) if running_pid(settings, "control") else "",
+        journal_trouble=str(control.get("trouble", "")),
         spool_bytes=int(control.get("spool_bytes", 0)),
         state_open=_open(settings.state.dir, stat.S_IROTH | stat.S_IXOTH),
         free_mb=_free_mb(settings.state.dir),
@@ -117,6 +120,7 @@ def gather(config: str | None) -> Facts:
         leaks_ipv6=installed and any(":" in one and one != "::1" for one in machine.resolvers),
         probe_seconds=None if probed is None else max(0.0, clock.now() - probed.at / 1e6),
         by_hand=tuple(byhand.chosen(_home())),
+        whole=whole,
     )
 
 
@@ -135,6 +139,12 @@ def _watched() -> Watched | None:
         return of_unit(Path(units.unit_path(units.PROBE)).read_text("utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def _seen_by_all(watched: Watched | None) -> Settings:
+    """What of the settings everybody may see: the addresses that answer."""
+    listen = tuple(Endpoint(address, 53) for address in (watched.listen if watched else ()))
+    return replace(Settings(), dns=replace(Settings().dns, listen=listen))
 
 
 def _goes_on(settings: Settings) -> bool:

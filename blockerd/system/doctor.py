@@ -43,7 +43,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything the checks look at. Times in seconds; None where it could not be told."""
+    """Everything the checks look at. Times in seconds; None where it could not be told.
+
+    `whole` is False where an install was looked at by somebody who may not see its settings and its record.
+    """
 
     machine: Machine
     seen: Seen
@@ -79,14 +82,25 @@ class Facts:
     leaks_ipv6: bool = False
     probe_seconds: float | None = None
     by_hand: tuple[str, ...] = ()
+    whole: bool = True
 
+
+OPEN = frozenset({
+    *("install", "answers", "test-name", "port", "system", "resolvers", "ipv6", "upstream", "clock", "browsers"),
+    *("doh", "probe", "vpn", "proxy", "nscd", "python", "version"),
+})  # fmt: skip
+"""Checks of what every user of a machine sees."""
 
 Check = Callable[[Facts], Result]
 
 
 def examine(facts: Facts) -> list[Result]:
-    """Every check in order."""
-    return [check(facts) for check in CHECKS]
+    """Every check in order; those that everybody may see, and a word about it, where `facts` are not the whole."""
+    found = [check(facts) for check in CHECKS]
+    if facts.whole:
+        return found
+    rest = _note("root", "settings, record and processes were not looked at: only root may", "sudo blockerd doctor")
+    return [rest, *(one for one in found if one.key in OPEN)]
 
 
 def _good(key: str, text: str) -> Result:

@@ -104,7 +104,7 @@ def install(wish: Wish, machine: Machine) -> tuple[Step, ...]:
         Command("systemd reads its units again", forward=("systemctl", "daemon-reload")),
         Command("the first policy", (*as_service, "lists", "build", "--config", places.config)),
         *(start(machine, name) for name in named),
-        Command("the filter answers", (python, "-m", "blockerd.system.answers", *wish.listen)),
+        Command("the filter answers", (python, "-I", "-m", "blockerd.system.answers", *wish.listen)),
     )
 
 

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from blockerd.cli import doctor
 from blockerd.cli.install import offers
 from blockerd.cli.main import main
 from blockerd.system.apply import Applier, no_commands
 from blockerd.system.manifest import FOLDER, Manifest
+from blockerd.system.watched import Watched
 from tests.e2e.install import ROOT, environment
 from tests.system.machines import PLAIN, picture, put, tree
 
@@ -139,6 +141,18 @@ def test_the_three_offers_are_there_and_none_says_why():
 @pytest.mark.parametrize("words", [["install", "--stealth"], ["install", "--quiet"], ["install", "--remote", "x"]])
 def test_there_is_no_hidden_mode(words: list[str], folder: Path):
     assert blockerd(folder, *words).returncode == 2
+
+
+def test_without_root_the_doctor_asks_where_the_install_listens(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """The configuration and the record are not for this user, and nothing is made in the folder they stand in."""
+    watched = Watched(("127.0.0.1",), belt=True)
+    monkeypatch.setattr(doctor, "_watched", lambda: watched)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.chdir(folder)
+    facts = doctor.gather(None)
+    assert (facts.whole, facts.listen, facts.belt_wanted) == (False, ("127.0.0.1",), True)
+    assert facts.config_problems == ()
+    assert sorted(path.name for path in folder.iterdir()) == ["blockerd.toml", "root"]
 
 
 def test_the_doctor_says_what_is_wrong_what_to_do_and_exits_1(folder: Path):

@@ -161,6 +161,9 @@ class TestTrouble:
         room.sh("nft delete table inet blockerd")
         install(room, "server")
         filters(room)
+        said = room.try_run("runuser", "-u", "nobody", "--", "blockerd", "doctor")
+        assert (said.returncode, said.stderr) == (0, ""), said.stdout
+        assert "sudo blockerd doctor" in said.stdout
         room.sh("mv $(command -v runuser) /tmp/runuser.kept; systemctl stop blockerd-probe")
         done = room.try_run("blockerd", "install", "--yes")
         assert done.returncode == 1

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from blockerd.system import byhand, drift, probe
-from blockerd.system.doctor import CHECKS, RELEASED, Facts, Health, examine
+from blockerd.system.doctor import CHECKS, OPEN, RELEASED, Facts, Health, examine
 from blockerd.system.drift import Answer, Finding, Seen
 from blockerd.system.picture import Browser, Holder, Machine, NetLink, Vendor
 from blockerd.system.watched import of_unit
@@ -90,6 +90,19 @@ def test_what_is_wrong_is_found_by_its_check_and_has_a_remedy(key: str):
     assert found.health is not Health.GOOD
     assert found.text
     assert found.fix or key == "vpn"
+
+
+def test_without_root_an_install_is_judged_by_what_everybody_sees():
+    unseen: dict[str, Any] = {
+        "running": (("dns", False),),
+        "generation": 0,
+        "consent": False,
+        "config_problems": ("Permission denied",),
+    }
+    found = examine(replace(WELL, whole=False, **unseen))
+    assert {one.health for one in found[1:]} == {Health.GOOD}
+    assert (found[0].health, found[0].fix) == (Health.NOTE, "sudo blockerd doctor")
+    assert {one.key for one in found[1:]} == OPEN <= set(WRONG)
 
 
 def test_what_costs_names_or_the_filter_is_bad_and_not_a_note():
