@@ -1,6 +1,7 @@
 """`doctor`: gathers facts about this install and machine, and says what is well, what is not, and what to do.
 
-Changes nothing and asks nothing of anybody but the configured upstream (one reserved name). Exit 1 if anything is bad.
+Changes nothing. Asks the system's resolver made-up names that blockerd answers itself, and through blockerd the
+configured upstream one below a reserved name. Exit 1 if anything is bad.
 """
 
 import argparse
@@ -11,11 +12,11 @@ import shutil
 import stat
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from blockerd import clock
-from blockerd.cli import looking
 from blockerd.cli.output import bold, columns, dump, say
 from blockerd.cli.service import ask_control
 from blockerd.cli.status import blocks
@@ -26,14 +27,14 @@ from blockerd.lists.watch import notes
 from blockerd.model import TEST_NAME
 from blockerd.process import running_pid
 from blockerd.report import consent
-from blockerd.settings import ConfigError, Scheme, Settings, find, load
-from blockerd.system import byhand, drift, probe, selfprobe
+from blockerd.settings import ConfigError, Endpoint, Scheme, Settings, find, load
+from blockerd.system import byhand, drift, probe, selfprobe, units
 from blockerd.system.apply import Applier, run
 from blockerd.system.doctor import Facts, Health, examine
 from blockerd.system.look import look
 from blockerd.system.manifest import Manifest, ManifestError
-from blockerd.system.nftables import RULES
 from blockerd.system.picture import Machine
+from blockerd.system.watched import Watched, of_unit
 from blockerd.system.wish import BrowserWish
 
 
@@ -65,27 +66,23 @@ def run_doctor(args: argparse.Namespace) -> int:
 def gather(config: str | None) -> Facts:
     """Everything the checks look at."""
     problems: tuple[str, ...] = ()
-    settings = Settings()
+    settings, watched = Settings(), _watched()
+    whole = watched is None or config is not None or os.geteuid() == 0
     try:
-        settings = load(find(config, os.environ, Path.cwd()), os.environ, Path.cwd())
+        settings = (
+            load(find(config, os.environ, Path.cwd()), os.environ, Path.cwd()) if whole else _seen_by_all(watched)
+        )
     except ConfigError as error:
         problems = tuple(error.problems)
     machine = look(Path("/"), run)
     manifest = Applier(Path("/")).manifest
-    installed = manifest.exists()
     try:
-        finished = not installed or manifest.finished()
+        installed, finished = manifest.installed(), manifest.finished()
     except ManifestError:
-        finished = False
-    wish = BrowserWish(safe_search=settings.dns.safe_search, quic=settings.proxy.enabled)
-    own = str(settings.proxy.listen) if settings.proxy.enabled else ""
-    findings = (
-        *drift.compare(machine, [link.name for link in machine.links], wish),
-        *drift.proxies(os.environ.items(), own),
-        *_hosts(manifest, machine),
-    )
+        installed, finished = True, not whole
+    answers = tuple((str(endpoint), blocks(endpoint)) for endpoint in settings.dns.listen)
     pointer = read_pointer(settings.state.dir)
-    control = ask_control(settings)
+    control = ask_control(settings) if running_pid(settings, "control") else {}
     probed = selfprobe.read()
     now = clock.utc(clock.now())
     return Facts(
@@ -98,22 +95,24 @@ def gather(config: str | None) -> Facts:
         config_notes=settings.notes,
         config_readable_by_others=_open(settings.path, stat.S_IROTH),
         listen=tuple(endpoint.host for endpoint in settings.dns.listen if endpoint.port == 53),
-        answers=tuple((str(endpoint), blocks(endpoint)) for endpoint in settings.dns.listen),
+        answers=answers,
         running=tuple((name, running_pid(settings, name) > 0) for name in ("dns", "control")),
+        dns_pid=running_pid(settings, "dns"),
         generation=pointer.generation if pointer else 0,
         policy_notes=tuple(notes(settings)),
         list_days=_list_days(settings, clock.now()),
         refresh_hours=settings.lists.refresh_hours,
-        journal_trouble=str(control.get("trouble", "")) if running_pid(settings, "control") else "",
+        journal_trouble=str(control.get("trouble", "")),
         spool_bytes=int(control.get("spool_bytes", 0)),
         state_open=_open(settings.state.dir, stat.S_IROTH | stat.S_IXOTH),
         free_mb=_free_mb(settings.state.dir),
         consent=consent.read(settings.state.dir) is not None,
-        upstream_answers=looking.resolves(4.0) if running_pid(settings, "dns") else None,
+        upstream_answers=_goes_on(settings) if any(good for _, good in answers) else None,
         upstream_plain=any(one.scheme in (Scheme.UDP, Scheme.TCP) for one in settings.dns.upstreams),
         clock_year=now.year,
-        findings=findings,
-        belt_wanted=Path(RULES).exists(),
+        findings=(*_findings(settings, machine, watched), *_hosts(manifest, machine)),
+        browsers_wanted=watched is None or watched.browsers is not None,
+        belt_wanted=watched is not None and watched.belt,
         belt_there=_belt(machine),
         python=sys.version_info[:2],
         partners=len(settings.report.partner),
@@ -121,6 +120,37 @@ def gather(config: str | None) -> Facts:
         leaks_ipv6=installed and any(":" in one and one != "::1" for one in machine.resolvers),
         probe_seconds=None if probed is None else max(0.0, clock.now() - probed.at / 1e6),
         by_hand=tuple(byhand.chosen(_home())),
+        whole=whole,
+    )
+
+
+def _findings(settings: Settings, machine: Machine, watched: Watched | None) -> list[drift.Finding]:
+    wish = BrowserWish(safe_search=settings.dns.safe_search, quic=settings.proxy.enabled)
+    own = str(settings.proxy.listen) if settings.proxy.enabled else ""
+    return [
+        *drift.compare(machine, [link.name for link in machine.links], watched.browsers if watched else wish),
+        *drift.proxies(os.environ.items(), own),
+    ]
+
+
+def _watched() -> Watched | None:
+    """What the install was asked for, as it stands in the self-probe's unit, which everybody may read."""
+    try:
+        return of_unit(Path(units.unit_path(units.PROBE)).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _seen_by_all(watched: Watched | None) -> Settings:
+    """What of the settings everybody may see: the addresses that answer."""
+    listen = tuple(Endpoint(address, 53) for address in (watched.listen if watched else ()))
+    return replace(Settings(), dns=replace(Settings().dns, listen=listen))
+
+
+def _goes_on(settings: Settings) -> bool:
+    """True if a name that is in no cache is answered by an upstream."""
+    return any(
+        probe.goes_on(endpoint.host, lambda: secrets.token_hex(8), endpoint.port) for endpoint in settings.dns.listen
     )
 
 

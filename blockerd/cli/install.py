@@ -105,8 +105,10 @@ def _install(
     applier: Applier, made: planning.Plan, settings: Settings, hosts: str, again: Callable[[], planning.Plan], *,
     live: bool,
 ) -> int:  # fmt: skip
+    undos, finished = _undos(applier), applier.manifest.finished()
+    begun = len(undos) if finished else 0
     try:
-        if any(not undo.data for undo in applier.manifest.undos()) and not applier.manifest.finished():
+        if not finished:
             say("An earlier install did not come to its end; it is taken back first.")
             applier.undo(data=False, tell=warn)
             made = again()
@@ -119,12 +121,12 @@ def _install(
         trouble = looking.proves(settings) if live else ""
         if trouble:
             raise ApplyError(trouble)
-    except (ApplyError, ManifestError, KeyboardInterrupt) as error:
-        warn(f"{str(error) or 'interrupted'}; everything is taken back")
-        with suppress(ManifestError):
-            applier.undo(data=False, tell=warn)
+        applier.manifest.finish()
+    except (ApplyError, ManifestError, OSError, KeyboardInterrupt) as error:
+        warn(f"{str(error) or 'interrupted'}; everything that it had changed is taken back")
+        with suppress(ManifestError, OSError):
+            applier.undo(data=False, tell=warn, since=begun)
         return 1
-    applier.manifest.finish()
     say(bold("Installed.") + " Programs of this computer now ask blockerd; `blockerd status` says how it is.")
     return 0
 
@@ -164,7 +166,7 @@ def run_uninstall(args: argparse.Namespace) -> int:
 
 def _ended(troubles: list[Undo], *, live: bool, worked: bool) -> int:
     for undo in troubles:
-        warn(f"left: {undo.title} ({undo.path}); run `blockerd uninstall` again")
+        warn(f"left: {undo.title} ({undo.path or ' '.join(undo.command)}); run `blockerd uninstall` again")
     if live and not looking.resolves(15.0):
         if worked:
             warn("names do not resolve yet: connect to the network again")

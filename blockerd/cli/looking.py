@@ -9,6 +9,7 @@ import os
 import secrets
 import sys
 import time
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,17 +20,19 @@ from blockerd.system.drift import OURS, Answer
 from blockerd.system.picture import Machine
 from blockerd.system.wish import BrowserWish, Places, Way, Wish
 
-REAL_NAME = "example.com"
-"""A name that exists, of nobody in particular (RFC 2606)."""
+REAL_NAME = probe.RESERVED
 
 
 def wish_of(settings: Settings, args: argparse.Namespace, machine: Machine) -> Wish:
     """What the settings and the command line ask for."""
     del machine
-    places = Places(program=str(program()), config=str(settings.path or Places().config), state=str(settings.state.dir))
+    places, listen = Places(program=str(program())), Wish().listen  # before `setup`: as it would make them
+    if settings.path is not None:
+        places = replace(places, config=str(settings.path), state=str(settings.state.dir))
+        listen = tuple(endpoint.host for endpoint in settings.dns.listen if endpoint.port == 53)
     return Wish(
         places=places,
-        listen=tuple(endpoint.host for endpoint in settings.dns.listen if endpoint.port == 53) or ("127.0.0.1", "::1"),
+        listen=listen,
         way=Way[args.way.upper()] if args.way else None,
         belt=not args.no_belt,
         chat_ports=args.chat_ports,

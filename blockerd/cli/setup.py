@@ -6,7 +6,6 @@ Refuses to run without a terminal, and never overwrites a configuration.
 
 import argparse
 import os
-import re
 import shutil
 import socket
 import sys
@@ -21,10 +20,12 @@ from blockerd.cli.config import example_text
 from blockerd.cli.install import asked_until
 from blockerd.cli.output import Stop, bold, say
 from blockerd.model import CATEGORIES
+from blockerd.policy.schedule import zone_of
 from blockerd.report import consent
-from blockerd.settings import ConfigError, load
+from blockerd.settings import ConfigError, Endpoint, load
+from blockerd.settings.address import upstream
 from blockerd.settings.load import SYSTEM_FILE
-from blockerd.settings.value import toml
+from blockerd.settings.value import Bad, toml
 from blockerd.system.apply import Applier, ApplyError, run
 from blockerd.system.look import look
 from blockerd.system.picture import Machine, loopback
@@ -99,7 +100,7 @@ def run_setup(args: argparse.Namespace) -> int:
         answers = _answers(machine, state, system=path == SYSTEM_FILE)
         invite = _partner()
         text = configured(example_text(), answers)
-        steps.append(File("the configuration", str(path), text.encode(), 0o644, data=True))
+        steps.append(File("the configuration", str(path), text.encode(), 0o600, data=True))
     _do(steps, system=path == SYSTEM_FILE)
     consent.give(state, consent.Consent(clock.now_us(), words))
     say("")
@@ -132,9 +133,9 @@ def _agree() -> str:
 def _answers(machine: Machine, state: Path, *, system: bool) -> dict[str, object]:
     """The settings that the questions give."""
     categories = _categories()
-    upstreams = _upstream(machine)
     port = 53 if system else 5335
     listen = [f"127.0.0.1:{port}", *([f"[::1]:{port}"] if has_ipv6() else [])]
+    upstreams = _upstream(machine, listen)
     found: dict[str, object] = {
         "state.dir": str(state) if system else "var", "dns.listen": listen, "dns.upstreams": list(upstreams),
         "lists.categories": categories,
@@ -163,7 +164,7 @@ def _categories() -> list[str]:
     return asked_until(good).split()
 
 
-def _upstream(machine: Machine) -> tuple[str, ...]:
+def _upstream(machine: Machine, listen: list[str]) -> tuple[str, ...]:
     say("")
     tell(SCHEME)
     choices = {choice.key: choice for choice in choices_for(machine)}
@@ -173,17 +174,31 @@ def _upstream(machine: Machine) -> tuple[str, ...]:
     usual = next(iter(choices))
 
     def good(text: str) -> str | None:
-        chosen = text or usual
-        return chosen if chosen in choices or re.fullmatch(r"[\w:.\[\]/#-]{3,}", chosen) else None
+        chosen = (text or usual).lower()
+        return chosen if chosen in choices else _own(text, listen)
 
     typed = asked_until(good)
     return choices[typed].upstreams if typed in choices else (typed,)
 
 
+def _own(text: str, listen: list[str]) -> str | None:
+    """`text` where the settings take it as an upstream; else None, and why not is said."""
+    try:
+        server = upstream().read(text)
+    except Bad as bad:
+        say("; ".join(map(str, bad.args)))
+        return None
+    if str(Endpoint(server.host, server.port)) in listen:
+        say(f"{text} will be blockerd itself; name another resolver")
+        return None
+    return text
+
+
 def choices_for(machine: Machine) -> list[Choice]:
     """The public resolvers, and the one this system asks now, where it is not this system itself."""
     own = [address for address in machine.resolvers if not loopback([address]) and "%" not in address]
-    now = Choice("system", f"the one this computer asks now ({', '.join(own)}), unencrypted", tuple(own[:2]))
+    here = f"the one this computer asks now ({', '.join(own)}), unencrypted; for this network alone"
+    now = Choice("system", f"{here}: in another one it cannot be reached, and no names are found", tuple(own[:2]))
     return [*PUBLIC, *([now] if own else [])]
 
 
@@ -210,12 +225,16 @@ def has_ipv6() -> bool:
 
 
 def zone_here() -> str:
-    """The system's time zone, "" where it has no name."""
+    """The system's time zone, "" where it has no name that is known here."""
     try:
         target = os.readlink("/etc/localtime")
     except OSError:
         return ""
     _, found, name = target.partition("zoneinfo/")
+    try:
+        zone_of(name)
+    except ValueError:
+        return ""
     return name if found else ""
 
 

@@ -19,7 +19,7 @@ from blockerd.system.selfprobe import Sight
 
 EVERY = 15.0
 SILENT_US = 300_000_000
-"""A probe that has not written for so long (µs) is none."""
+"""A probe that has not written for so long (µs) is none; nor is one whose file has been missing for so long."""
 
 _SIGNS = ("hosts", "proxy", "policy-", "doh")
 """Findings that are a sign at one moment; all others are a way that begins and ends."""
@@ -46,6 +46,7 @@ class ProbeNews:
         self._ours = any(endpoint.port == 53 for endpoint in settings.dns.listen)
         self._record = record
         self._seen = seen
+        self._missing: int | None = None
 
     async def tick(self) -> None:
         """One look. Nothing where this is no install: then no way of this machine was promised."""
@@ -53,11 +54,19 @@ class ProbeNews:
             self.look(clock.now_us())
 
     def look(self, now: int) -> None:
-        """Records what began and ended since the last look."""
+        """Records what began and ended since the last look.
+
+        systemd takes the file away with the probe that it stops: once a probe has been seen here, a file that stays
+        away is a loss itself. A probe that only starts again is none.
+        """
         before = self._told()
         sight = selfprobe.read(self._seen)
-        if sight is None and not before:
-            return
+        if sight is None:
+            self._missing = now if self._missing is None else self._missing
+            if now - self._missing <= SILENT_US or not (self._folder / KEPT).exists():
+                return
+        else:
+            self._missing = None
         after = {one.key: one.text for one in _findings(sight, now)}
         for event in news(before, after):
             self._record({"at": now, **event})

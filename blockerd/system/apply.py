@@ -11,12 +11,13 @@ import stat
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 
 from blockerd.system.manifest import Manifest
 from blockerd.system.merge import taken_out
-from blockerd.system.steps import Before, Command, File, Folder, Foreign, Link, Step, Undo, digest
+from blockerd.system.steps import Before, Command, File, Folder, Foreign, Link, Owned, Step, Undo, digest
 
 Runner = Callable[[Sequence[str]], tuple[int, str]]
 """Runs a command of the system: exit code (127 where there is no such command) and what it said."""
@@ -114,10 +115,11 @@ class Applier:
                 _put_link(self.at(step.path), step.target)
             case Folder():
                 _make_folders(self.root, undo.made)
-                path = self.at(step.path)
-                path.mkdir(exist_ok=True)
-                path.chmod(step.mode)
-                _own(self.root, path, step.owner)
+                if undo.before.kind == "absent":
+                    self.at(step.path).mkdir(exist_ok=True)
+                    self.at(step.path).chmod(step.mode)
+            case Owned():
+                self._hand_over(step, undo)
             case Command():
                 self._command(step)
         self._watch(number, Moment.DONE)
@@ -131,6 +133,8 @@ class Applier:
         if isinstance(step, Command):
             beside = tuple((path, look(self.at(path))) for path in step.beside)
             return Undo(step.title, "command", beside=beside, command=step.inverse, data=step.data)
+        if isinstance(step, Owned):
+            return Undo(step.title, "owners" if step.below else "owner", step.path, owner_of(self.at(step.path)))
         before = look(self.at(step.path))
         made = _missing(self.root, step.path)
         if isinstance(step, Folder):
@@ -153,6 +157,12 @@ class Applier:
         path = self.at(step.path)
         _put_file(path, step.content, step.mode, lambda at: _own(self.root, at, step.owner), half)
 
+    def _hand_over(self, step: Owned, undo: Undo) -> None:
+        if undo.before.kind == "absent":
+            return
+        uid, gid = _numbers(self.root, step.owner, self.at(step.path))
+        _give(self.at(step.path), replace(undo.before, mode=step.mode, uid=uid, gid=gid), below=step.below)
+
     def _command(self, step: Command) -> None:
         if not step.forward:
             return
@@ -168,30 +178,34 @@ class Applier:
         tell: Callable[[str], None],
         only: Callable[[Undo], bool] = lambda _: True,
         forget: bool = True,
+        since: int = 0,
     ) -> list[Undo]:
         """Takes back what the manifest has, last first, and returns what could not be; goes on whatever happens.
 
         With `data` False what belongs to the person stays, and so does the part of the manifest that speaks of it.
         `only` picks a part; with `forget` False the manifest stays whole, and all of it can be taken back again.
+        What the manifest had before the one number `since` stays: an install before this one.
 
         Raises:
             ManifestError: the manifest cannot be read.
         """
         undos = self.manifest.undos()
         self.manifest.make_room()
-        left = [undo for undo in undos if (undo.data and not data) or not only(undo)]
-        troubles = []
-        for number, undo in reversed(list(enumerate(undos))):
-            if undo in left:
+        left, troubles = set(range(since)), []
+        for number, undo in reversed(list(enumerate(undos))[since:]):
+            if (undo.data and not data) or not only(undo):
+                left.add(number)
                 continue
             try:
                 self._undo(undo, tell)
             except OSError as error:
                 tell(f"{undo.title}: {error.filename or undo.path}: {error.strerror}")
+                left.add(number)
                 troubles.append(undo)
             self._watch(number, Moment.BACK)
         if forget:
-            self.manifest.keep_only(undo for undo in undos if undo in left or undo in troubles)
+            os.sync()  # what came back may lie on another filesystem, and must be there before the manifest goes
+            self.manifest.keep_only((undo for number, undo in enumerate(undos) if number in left), since)
         return troubles
 
     def _undo(self, undo: Undo, tell: Callable[[str], None]) -> None:
@@ -199,6 +213,10 @@ class Applier:
             self._undo_command(undo, tell)
             return
         path = self.at(undo.path)
+        if undo.kind in ("owner", "owners"):
+            if undo.before.kind == owner_of(path).kind != "absent":
+                _give(path, undo.before, below=undo.kind == "owners")
+            return
         with suppress(FileNotFoundError):
             _beside(path).unlink()
         if undo.kind == "folder":
@@ -213,23 +231,32 @@ class Applier:
                 self.at(folder).rmdir()
 
     def _undo_command(self, undo: Undo, tell: Callable[[str], None]) -> None:
+        failed = None
         if undo.command:
             code, said = self._run(undo.command)
-            if code:
-                tell(f"{undo.title}: {' '.join(undo.command)}: {said.splitlines()[-1] if said else code}")
+            failed = OSError(code, said.splitlines()[-1] if said else f"ended with {code}", " ".join(undo.command))
+        self._restore_beside(undo)
+        if failed and _left(undo.command, failed.errno):
+            raise failed
+        if failed and failed.errno:
+            tell(f"{undo.title}: {failed.filename}: {failed.strerror}")
+
+    def _restore_beside(self, undo: Undo) -> None:
+        """Times of what the command made as it was, copies that such commands keep, and empty files that it made."""
         now = [(path, before, look(self.at(path))) for path, before in undo.beside]
-        alike = all(same(found, before) for path, before, found in now if not _is_copy(path))
+        new = {path for path, before, found in now if before.kind == "absent" and found.content}
+        there = [(path, before, found) for path, before, found in now if before.kind != "absent"]
+        alike = all(same(found, before) for path, before, found in there if not _is_copy(path))
         for path, before, found in now:
-            if same(found, before) or (alike and _is_copy(path)) or before.kind == "absent":
+            copy = alike and _is_copy(path) and path[:-1] not in new
+            if copy or same(found, before) or (before.kind == "absent" and path not in new):
                 restore(self.at(path), before)
 
     def _may_restore(self, undo: Undo, path: Path, tell: Callable[[str], None]) -> bool:
-        """False where what is there now is as before, or belongs to somebody else and stays."""
+        """False where what is there now belongs to somebody else and stays."""
         now = look(path)
-        if same(now, undo.before):
-            return False
         ours = now.target == undo.ours if now.kind == "link" else digest(now.content) == undo.ours
-        if ours or now.kind == "absent" or undo.foreign is Foreign.RESTORE:
+        if ours or now.kind == "absent" or same(now, undo.before) or undo.foreign is Foreign.RESTORE:
             return True
         if undo.foreign is Foreign.UNMERGE and now.kind == "file":
             rest = _unmerged(now.content, undo)
@@ -241,6 +268,15 @@ class Applier:
             tell(f"{undo.path}: written by another program since; left as it is")
             return False
         return True
+
+
+_GONE = {"userdel": 6, "systemctl": 5}
+"""The exit code that says that what should go is gone: no such user (userdel(8)), no such unit (systemctl(1))."""
+
+
+def _left(words: Sequence[str], code: int | None) -> bool:
+    """True if a command of the way back has left something that trying again may take away."""
+    return bool(code) and words[0] in _GONE and code != _GONE[words[0]]
 
 
 def _is_copy(path: str) -> bool:
@@ -266,6 +302,19 @@ def look(path: Path) -> Before:
     if stat.S_ISREG(info.st_mode):
         return Before("file", path.read_bytes(), "", mode, *owner, info.st_mtime_ns)
     raise OSError(22, "is neither a file, a link nor a folder", str(path))
+
+
+def owner_of(path: Path) -> Before:
+    """Mode and owner of a file or folder, behind a link too; `kind` is absent or there.
+
+    Raises:
+        OSError: it cannot be seen.
+    """
+    try:
+        info = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return Before("absent")
+    return Before("there", mode=stat.S_IMODE(info.st_mode), uid=info.st_uid, gid=info.st_gid)
 
 
 def same(one: Before, other: Before) -> bool:
@@ -368,13 +417,28 @@ def _make_folders(root: Path, made: Iterable[str]) -> None:
 
 def _own(root: Path, path: Path, owner: str) -> None:
     """Gives `path` to "user:group" of the system under `root`; nobody but root can."""
-    if not owner or os.geteuid() != 0:
-        return
+    if owner and os.geteuid() == 0:
+        _chown(path, *_numbers(root, owner, path))
+
+
+def _numbers(root: Path, owner: str, path: Path) -> tuple[int, int]:
+    """User and group of "user:group" in the system under `root`; `path` is whose owner they shall be."""
     user, _, group = owner.partition(":")
     of_user, of_group = _entry(root, "passwd", user), _entry(root, "group", group) or _entry(root, "passwd", group)
     if not of_user or not of_group:
         raise OSError(3, f"no user or group {owner}", str(path))
-    _chown(path, int(of_user[2]), int(of_group[2] if len(of_group) < 5 else of_group[3]))
+    return int(of_user[2]), int(of_group[2] if len(of_group) < 5 else of_group[3])
+
+
+def _give(path: Path, to: Before, *, below: bool) -> None:
+    """Gives `path` the mode and owner of `to`; with `below` the owner to all in it too, where no link is followed."""
+    path.chmod(to.mode)
+    if os.geteuid() != 0:
+        return
+    os.chown(path, to.uid, to.gid)
+    for _, folders, files, at in os.fwalk(path) if below else ():
+        for name in (*folders, *files):
+            os.chown(name, to.uid, to.gid, dir_fd=at, follow_symlinks=False)
 
 
 def _entry(root: Path, file: str, name: str) -> list[str]:

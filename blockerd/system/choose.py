@@ -45,6 +45,10 @@ def plan(machine: Machine, wish: Wish) -> Plan:
     Raises:
         PlanError: something is in the way.
     """
+    if not wish.listen:
+        raise planning.PlanError(
+            "dns.listen names no address with port 53, where programs ask; write e.g. 127.0.0.1:53, nothing was changed"
+        )
     if isinstance(machine, Mac):
         return macos.plan(machine, wish)
     if isinstance(machine, Windows):

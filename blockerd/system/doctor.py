@@ -11,7 +11,9 @@ from enum import StrEnum
 from textwrap import shorten
 
 from blockerd.system.drift import OURS, Answer, Finding, Seen
-from blockerd.system.picture import Machine, loopback
+from blockerd.system.picture import Holder, Machine, loopback
+from blockerd.system.plan import in_the_way
+from blockerd.system.wish import Wish
 
 RELEASED = date(2026, 11, 23)
 """When this version was made; set with each release."""
@@ -41,7 +43,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything the checks look at. Times in seconds; None where it could not be told."""
+    """Everything the checks look at. Times in seconds; None where it could not be told.
+
+    `whole` is False where an install was looked at by somebody who may not see its settings and its record.
+    """
 
     machine: Machine
     seen: Seen
@@ -54,6 +59,7 @@ class Facts:
     listen: tuple[str, ...] = ()
     answers: tuple[tuple[str, bool], ...] = ()
     running: tuple[tuple[str, bool], ...] = ()
+    dns_pid: int = 0
     generation: int = 0
     policy_notes: tuple[str, ...] = ()
     list_days: int | None = None
@@ -67,6 +73,7 @@ class Facts:
     upstream_plain: bool = False
     clock_year: int = 0
     findings: tuple[Finding, ...] = ()
+    browsers_wanted: bool = True
     belt_wanted: bool = False
     belt_there: bool | None = None
     python: tuple[int, int] = (3, 11)
@@ -75,14 +82,25 @@ class Facts:
     leaks_ipv6: bool = False
     probe_seconds: float | None = None
     by_hand: tuple[str, ...] = ()
+    whole: bool = True
 
+
+OPEN = frozenset({
+    *("install", "answers", "test-name", "port", "system", "resolvers", "ipv6", "upstream", "clock", "browsers"),
+    *("doh", "probe", "vpn", "proxy", "nscd", "python", "version"),
+})  # fmt: skip
+"""Checks of what every user of a machine sees."""
 
 Check = Callable[[Facts], Result]
 
 
 def examine(facts: Facts) -> list[Result]:
-    """Every check in order."""
-    return [check(facts) for check in CHECKS]
+    """Every check in order; those that everybody may see, and a word about it, where `facts` are not the whole."""
+    found = [check(facts) for check in CHECKS]
+    if facts.whole:
+        return found
+    rest = _note("root", "settings, record and processes were not looked at: only root may", "sudo blockerd doctor")
+    return [rest, *(one for one in found if one.key in OPEN)]
 
 
 def _good(key: str, text: str) -> Result:
@@ -135,11 +153,17 @@ def _answers(facts: Facts) -> Result:
 
 
 def _port(facts: Facts) -> Result:
-    others = [h for h in facts.machine.holders if not h.program.startswith(("blockerd", "python")) and h.program]
-    held = [h for h in others if h.address in facts.listen]
+    held = [holder for holder in in_the_way(facts.machine, Wish(listen=facts.listen)) if not _ours(holder, facts)]
     if held:
         return _bad("port", f"port 53 is held by {held[0].named()}", "end that program, or change dns.listen")
     return _good("port", "nobody else holds its addresses")
+
+
+def _ours(holder: Holder, facts: Facts) -> bool:
+    """Only root sees whose a socket is; to others an address that answers as it should is ours."""
+    if holder.pid:
+        return holder.pid == facts.dns_pid
+    return holder.address in facts.listen and all(good for _, good in facts.answers)
 
 
 def _system_path(facts: Facts) -> Result:
@@ -180,7 +204,9 @@ def _list_age(facts: Facts) -> Result:
 
 
 def _upstream(facts: Facts) -> Result:
-    if facts.upstream_answers is False:
+    if facts.upstream_answers is None:
+        return _note("upstream", "no upstream was asked: the filter does not answer", "blockerd status")
+    if not facts.upstream_answers:
         return _bad(
             "upstream", "no upstream answers", "look at the network, a sign-in page, or dns.upstreams in the settings"
         )
@@ -238,9 +264,9 @@ def _browsers(facts: Facts) -> Result:
     if not facts.machine.browsers:
         return _good("browsers", "no known browser is installed")
     names = ", ".join(sorted({str(browser.vendor) for browser in facts.machine.browsers}))
-    return _good("browsers", f"encrypted DNS is off in {names}") if facts.installed else _note(
-        "browsers", f"{names} may use a resolver of their own", "sudo blockerd install"
-    )  # fmt: skip
+    if facts.installed and facts.browsers_wanted:
+        return _good("browsers", f"encrypted DNS is off in {names}")
+    return _note("browsers", f"{names} may use a resolver of their own", "sudo blockerd install")
 
 
 def _belt(facts: Facts) -> Result:

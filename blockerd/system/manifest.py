@@ -70,9 +70,25 @@ class Manifest:
         """Notes that the whole plan was done."""
         self._append({"installed": True})
 
+    def installed(self) -> bool:
+        """True if something of the system was changed: settings and record alone are no install.
+
+        Raises:
+            ManifestError: it cannot be read.
+        """
+        return any(not undo.data for undo in self.undos())
+
     def finished(self) -> bool:
-        """True if the last install came to its end."""
-        return bool(self._lines()) and "installed" in self._lines()[-1]
+        """True if no change to the system was begun after the last install that came to its end.
+
+        Settings and record, which `setup` makes and a person may keep, are no change to the system.
+        """
+        for line in reversed(self._lines()):
+            if "installed" in line:
+                return True
+            if line.get("data") is False:
+                return False
+        return True
 
     def undos(self) -> list[Undo]:
         """What was begun, in the order of doing.
@@ -90,11 +106,14 @@ class Manifest:
         with suppress(OSError):
             self._ballast.unlink()
 
-    def keep_only(self, undos: Iterable[Undo]) -> None:
-        """Replaces the manifest by `undos`; removes it with its folder where there are none."""
+    def keep_only(self, undos: Iterable[Undo], first: int = 0) -> None:
+        """Replaces the manifest by `undos`; removes it with its folder where there are none.
+
+        The `first` ones of them stay as they stand, with the remarks among them.
+        """
         left = list(undos)
         if left:
-            lines = [{"manifest": _VERSION}, *map(to_json, left)]
+            lines = [*self._before(first), *map(to_json, left[first:])]
             beside = self.path.with_suffix(".new")
             _write_synced(beside, b"".join(map(_line, lines)))
             beside.replace(self.path)
@@ -104,6 +123,12 @@ class Manifest:
                 path.unlink()
         with suppress(FileNotFoundError):
             self.folder.rmdir()
+
+    def _before(self, first: int) -> list[dict[str, object]]:
+        """All lines above the undo number `first`; the head alone for the one number 0."""
+        lines = self._lines()
+        at = [number for number, line in enumerate(lines) if "title" in line]
+        return lines[: at[first] if first < len(at) else None] if first else [{"manifest": _VERSION}]
 
     def _lines(self) -> list[dict[str, object]]:
         try:

@@ -1,6 +1,7 @@
 """systemd-networkd: resolvers from DHCP, DHCPv6 and router advertisements are not used (systemd.network(5)). Pure.
 
-A drop-in for each network file, whoever wrote it (netplan writes below /run), leaves the files themselves alone.
+A drop-in for each network file, whoever wrote it (netplan writes below /run), leaves the files themselves alone. An
+empty `DNS=` clears what they name; `Domains=` stays, for a link without servers of its own is asked nothing.
 Called by `resolved` and `resolvconf`.
 """
 
@@ -11,6 +12,7 @@ from blockerd.system.steps import Command, File, Step
 
 _TEXT = b"""# Written by blockerd; `blockerd uninstall` takes it away again.
 [Network]
+DNS=
 DNSDefaultRoute=no
 [DHCPv4]
 UseDNS=no

@@ -6,8 +6,9 @@ passes. It sees addresses and ports, never content. Called by `system.plan`; `sy
 resolver through.
 """
 
+from blockerd.system.picture import Machine
 from blockerd.system.steps import Command, File, Link, Step
-from blockerd.system.units import belt_unit, unit_path, wanted_by
+from blockerd.system.units import belt_unit, start, unit_path, wanted_by
 from blockerd.system.wish import Wish
 
 RULES = "/etc/blockerd/belt.nft"
@@ -17,7 +18,7 @@ UNIT = "blockerd-belt.service"
 IRC_NNTP = (119, 194, 433, 563, 6660, 6661, 6662, 6663, 6664, 6665, 6666, 6667, 6668, 6669, 6697)
 
 
-def belt(wish: Wish) -> tuple[Step, ...]:
+def belt(machine: Machine, wish: Wish) -> tuple[Step, ...]:
     """The rules, a unit that loads them at each start of the machine, and the loading itself."""
     return (
         File("the rules of the second belt", RULES, rules(wish).encode()),
@@ -25,7 +26,7 @@ def belt(wish: Wish) -> tuple[Step, ...]:
         File("the unit of the second belt", unit_path(UNIT), belt_unit(RULES).encode()),
         Link("the second belt at each start", wanted_by("multi-user.target", UNIT), unit_path(UNIT)),
         Command("systemd reads its units again", forward=("systemctl", "daemon-reload")),
-        Command("the second belt", ("systemctl", "start", UNIT), ("systemctl", "stop", UNIT)),
+        start(machine, UNIT),
     )
 
 

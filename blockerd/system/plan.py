@@ -33,7 +33,7 @@ def plan(machine: Machine, wish: Wish) -> Plan:
         PlanError: something is in the way.
     """
     _refuse(machine, wish)
-    way = wish.way or choose(machine, wish)
+    way = wish.way or choose(machine)
     takeover = {
         Way.RESOLVED: resolved.takeover,
         Way.STUB_OFF: resolved.stub_off,
@@ -45,7 +45,7 @@ def plan(machine: Machine, wish: Wish) -> Plan:
         *units.account(wish.places, machine),
         *units.install(wish, machine),  # ends with the filter answering
         *takeover(machine, wish),  # only now does anything point at it
-        *(nftables.belt(wish) if wish.belt and machine.has("nft") else ()),
+        *(nftables.belt(machine, wish) if wish.belt and machine.has("nft") else ()),
         *browsers.policies(machine, wish),
         *notice.steps(),
         *units.beside(wish, machine, way),
@@ -53,14 +53,10 @@ def plan(machine: Machine, wish: Wish) -> Plan:
     return Plan(way, steps, tuple(_notes(machine, wish, way)))
 
 
-def choose(machine: Machine, wish: Wish) -> Way:
+def choose(machine: Machine) -> Way:
     """The way for this machine: systemd-resolved keeps its place wherever programs ask it."""
-    if machine.runs("systemd-resolved"):
-        if _wildcard(wish):
-            return Way.STUB_OFF
-        if machine.resolv in (Resolv.STUB, Resolv.UPLINK) or "127.0.0.53" in machine.resolvers:
-            return Way.RESOLVED
-    return Way.PLAIN
+    asked = machine.resolv in (Resolv.STUB, Resolv.UPLINK) or "127.0.0.53" in machine.resolvers
+    return Way.RESOLVED if asked and machine.runs("systemd-resolved") else Way.PLAIN
 
 
 def in_the_way(machine: Machine, wish: Wish) -> list[Holder]:
@@ -69,8 +65,7 @@ def in_the_way(machine: Machine, wish: Wish) -> list[Holder]:
     return [
         holder
         for holder in machine.holders
-        if holder.unit != "blockerd-dns.service"
-        and (holder.address in wanted or _covers(holder.address, wanted) or (_wildcard(wish) and not _stub(holder)))
+        if holder.unit != "blockerd-dns.service" and (holder.address in wanted or _covers(holder.address, wanted))
     ]
 
 
@@ -86,11 +81,13 @@ def _refuse(machine: Machine, wish: Wish) -> None:
         raise PlanError(f"port 53 is taken: {names}; end or move that program, nothing was changed")
     if not machine.has("systemctl"):
         raise PlanError("no systemctl here; start `blockerd run` from your own init and point the resolver at it")
-    if wish.places.program.startswith(("/home/", "/root/")):
-        raise PlanError(
-            f"{wish.places.program}: the service user cannot read it there; install the package, or make the "
-            "environment under /opt"
-        )
+    for path, remedy in (
+        (wish.places.program, "install the package, or make the environment under /opt"),
+        (wish.places.config, "put it at /etc/blockerd/blockerd.toml, or run: sudo blockerd setup"),
+        (wish.places.state, 'set state.dir = "/var/lib/blockerd"'),
+    ):
+        if path.startswith(("/home/", "/root/")):
+            raise PlanError(f"{path}: the service user cannot read it there; {remedy}")
     if wish.fallback and (why := _no_fallback(wish)):
         raise PlanError(f"--fallback {wish.fallback} {why}; write the address of a resolver that filters")
     for path in ("/etc/resolv.conf", "/etc"):
@@ -123,6 +120,10 @@ def _notes(machine: Machine, wish: Wish, way: Way) -> list[str]:
         notes.append(
             f"while the filter is gone everything is asked of {wish.fallback}; what that withholds is not checked here"
         )
+    notes += [
+        f"{browser.policy} is no JSON and stays as it is: {browser.vendor} may use a resolver of its own"
+        for browser in (browsers.unreadable(machine) if wish.browsers else ())
+    ]
     if tunnels := [link.name for link in machine.links if link.tunnel and link.up]:
         notes.append(f"a VPN is up ({', '.join(tunnels)}): while it is, its own resolver may answer first")
     if way is Way.PLAIN and machine.runs("systemd-resolved"):
@@ -134,16 +135,8 @@ def _notes(machine: Machine, wish: Wish, way: Way) -> list[str]:
     return notes
 
 
-def _wildcard(wish: Wish) -> bool:
-    return any(address in ("0.0.0.0", "::") for address in wish.listen)
-
-
 def _covers(address: str, wanted: set[str]) -> bool:
     """True if a socket on `address` keeps one of `wanted` from being bound."""
     if address in ("0.0.0.0", "*"):
         return any(":" not in one for one in wanted)
     return address == "::" and bool(wanted)
-
-
-def _stub(holder: Holder) -> bool:
-    return holder.address.split("%")[0] in ("127.0.0.53", "127.0.0.54")

@@ -14,6 +14,10 @@ from contextlib import suppress
 from blockerd.policy.name import from_text
 from blockerd.system.drift import Answer
 
+RESERVED = "example.com"
+"""Nobody's in particular (RFC 2606); it exists, so that what stands before it is asked for."""
+
+_NOERROR, _NXDOMAIN = 0, 3
 TIMES = 2
 """Names asked at once: one answer may have been lost on its way."""
 
@@ -63,6 +67,12 @@ def leads_here(address: str, number: Callable[[], str], port: int = 53, seconds:
     if reply is None:
         return Answer.NONE
     return Answer.FILTERED if _LOOPBACK in reply[12:] else Answer.OPEN
+
+
+def goes_on(address: str, number: Callable[[], str], port: int = 53, seconds: float = 5.0) -> bool:
+    """True if the resolver at `address` gets an answer for a made-up name, which no cache has, from whom it asks."""
+    reply = _ask(address, f"{number()}.{RESERVED}", port, seconds)
+    return reply is not None and reply[3] & 15 in (_NOERROR, _NXDOMAIN)
 
 
 def _ask(address: str, name: str, port: int, seconds: float) -> bytes | None:

@@ -27,7 +27,7 @@ _PATHS |= {path for name in _UNITS for path in (units.unit_path(name), units.wan
 
 _PATHS |= {macos.daemon_path(label) for label in (macos.NETWORK, macos.BELT)}
 _WORDS |= {f"system/{label}" for label in (macos.NETWORK, macos.BELT)} | {
-    "networksetup", "dscacheutil", "mDNSResponder", "pfctl", "belt-down", "ipconfig.exe",
+    "dhcpcd", "networksetup", "dscacheutil", "mDNSResponder", "pfctl", "belt-down", "ipconfig.exe",
 }  # fmt: skip
 _CMDLETS = ("DnsClientNrptRule", "DnsClientServerAddress", "NetFirewallRule")
 

@@ -64,9 +64,8 @@ def resolv_conf(wish: Wish, servers: tuple[str, ...] = ()) -> bytes:
 
 
 def asked(wish: Wish) -> tuple[str, ...]:
-    """The addresses that programs of this machine ask; wildcards are reached by loopback."""
-    named = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-    found = tuple(dict.fromkeys(named.get(address, address) for address in wish.listen))
+    """The addresses that programs of this machine ask."""
+    found = tuple(dict.fromkeys(wish.listen))
     local = tuple(address for address in found if address.startswith("127.") or address == "::1")
     return local or found
 

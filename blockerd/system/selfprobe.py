@@ -66,7 +66,7 @@ def sight(watched: Watched, root: Path = Path("/"), number: Callable[[], str] = 
     offered = offers(machine)
     seen = drift.Seen(
         system=tuple(probe.system_path(number, 8.0)),
-        direct=probe.filtered(_local(watched.listen[0]), TEST_NAME),
+        direct=probe.filtered(watched.listen[0], TEST_NAME),
         stub=probe.leads_here("127.0.0.53", number) if machine.runs("systemd-resolved") else None,
         network=_worst([probe.leads_here(address, number) for address in offered[:2]]) if watched.belt else None,
         doh=probe.connects(EXAMPLE, 443, 1.0) if watched.belt else None,
@@ -124,10 +124,6 @@ def watch(
             due = clock() + EVERY
             once()
         pause(GLANCE)
-
-
-def _local(address: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
 
 
 def _worst(answers: Sequence[drift.Answer]) -> drift.Answer | None:

@@ -1,4 +1,4 @@
-"""What an install may do to a machine: four kinds of step, each with what is needed to take it back. Pure.
+"""What an install may do to a machine: five kinds of step, each with what is needed to take it back. Pure.
 
 A plan is a tuple of these, in the order of doing; taking back goes from the last to the first. Made by `system.plan`
 and the files for each way; done and undone by `system.apply`; kept as JSON objects by `system.manifest`.
@@ -50,13 +50,27 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder; on the way back it goes, with what is in it, if this step made it."""
+    """A folder; one that is there stays as it is. On the way back it goes, with what is in it, if this step made it."""
 
     title: str
     path: str
     mode: int = 0o755
-    owner: str = ""
     data: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """Who a file or folder belongs to ("user:group") and its mode; nothing where there is none.
+
+    With `below` all that is in the folder belongs to them too. On the way back it belongs to whom it did before, so
+    that what stays is nobody's who gets the number of a removed user later.
+    """
+
+    title: str
+    path: str
+    owner: str
+    mode: int
+    below: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +90,7 @@ class Command:
     data: bool = False
 
 
-Step: TypeAlias = File | Link | Folder | Command
+Step: TypeAlias = File | Link | Folder | Owned | Command
 """`data` marks what belongs to the person: settings and record stay unless they ask for them to go."""
 
 
@@ -177,6 +191,8 @@ def told(step: Step) -> tuple[str, str]:
             return f"link {step.path} to {step.target}: {step.title}", f"{step.path} as it is now"
         case Folder():
             return f"folder {step.path}: {step.title}", f"removed if it was not there{', if you say so' * step.data}"
+        case Owned():
+            return f"{step.path} belongs to {step.owner}: {step.title}", f"{step.path} belongs to whom it does now"
         case Command():
             there = " ".join(step.forward) or "nothing now"
             return f"{step.title}: {there}", " ".join(step.inverse) or "nothing needed"

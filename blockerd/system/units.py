@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from blockerd.system import resolved
 from blockerd.system.picture import Machine
-from blockerd.system.steps import Command, File, Folder, Link, Step, digest
+from blockerd.system.steps import Command, File, Folder, Link, Owned, Step, digest
 from blockerd.system.watched import Watched, words
 from blockerd.system.wish import Places, Way, Wish
 
@@ -80,7 +80,6 @@ _USERADD = (
 
 def install(wish: Wish, machine: Machine) -> tuple[Step, ...]:
     """Folders, units, the first policy, and both processes started; the filter answers when this is done."""
-    del machine
     places = wish.places
     named = [DNS, CONTROL, *([PROXY] if wish.proxy else [])]
     texts = {DNS: dns_unit(places), CONTROL: control_unit(places, wish.person), PROXY: proxy_unit(places)}
@@ -92,25 +91,31 @@ def install(wish: Wish, machine: Machine) -> tuple[Step, ...]:
             Link(f"{name} at each start", wanted_by("multi-user.target", name), unit_path(name)),
         )
     ]
-    config = PurePosixPath(places.config)
-    own = config.parent.name == "blockerd"  # /etc itself stays as it is where the settings lie in it
+    folder = PurePosixPath(places.config).parent
+    own = folder.name == "blockerd"  # /etc itself stays as it is where the settings lie in it
+    python = str(PurePosixPath(places.program).with_name("python"))
     as_service = ("runuser", "-u", places.user, "--", places.program)
     return (
-        *([Folder("settings", str(config.parent), 0o750, f"root:{places.user}", data=True)] if own else []),
-        Folder("state and record", places.state, 0o700, places.owner, data=True),
-        Command(
-            "settings and state belong to the service",
-            ("chown", "-R", places.owner, places.state),
-            ("chown", "-R", "root:root", places.state),  # where it stays, no later user gets it by number
-        ),
-        Command("settings are read by the service", ("chown", f"root:{places.user}", places.config)),
-        Command("settings are not read by others", ("chmod", "0640", places.config)),
+        Folder("state and record", places.state, 0o700, data=True),
+        Owned("state and record are the service's", places.state, places.owner, 0o700, below=True),
+        *([Owned("the service may look in", str(folder), f"root:{places.user}", 0o750)] if own else []),
+        Owned("settings are read by the service", places.config, f"root:{places.user}", 0o640),
         Command("systemd reads its units again", inverse=("systemctl", "daemon-reload")),
         *files,
         *(_agent(places, wish.person) if wish.agent and wish.person else ()),
         Command("systemd reads its units again", forward=("systemctl", "daemon-reload")),
         Command("the first policy", (*as_service, "lists", "build", "--config", places.config)),
-        *(Command(f"start {name}", ("systemctl", "restart", name), ("systemctl", "stop", name)) for name in named),
+        *(start(machine, name) for name in named),
+        Command("the filter answers", (python, "-I", "-m", "blockerd.system.answers", *wish.listen)),
+    )
+
+
+def start(machine: Machine, name: str) -> Step:
+    """Starts a unit of ours. The way back of one that runs already stands in the manifest of the install before, below
+    what points at it, and must not come before that.
+    """
+    return Command(
+        f"start {name}", ("systemctl", "restart", name), () if name in machine.units else ("systemctl", "stop", name)
     )
 
 
@@ -129,7 +134,7 @@ def beside(wish: Wish, machine: Machine, way: Way) -> tuple[Step, ...]:
         ),
         Command("systemd reads its units again", forward=("systemctl", "daemon-reload")),
         *_forgotten(wish, machine, way),
-        *(Command(f"start {name}", ("systemctl", "restart", name), ("systemctl", "stop", name)) for name, _ in texts),
+        *(start(machine, name) for name, _ in texts),
     )
 
 

@@ -1,6 +1,7 @@
 """What the self-probe looks after, and the command line that carries it from the install to the unit. Pure.
 
-Called by `system.units`, which writes the line, and by `system.selfprobe`, which reads it.
+Called by `system.units`, which writes the line, by `system.selfprobe`, which reads it, and by `doctor`, which finds in
+the unit what the install was asked for.
 """
 
 import argparse
@@ -8,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from blockerd.system.wish import BrowserWish
+
+MODULE = "blockerd.system.selfprobe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ def words(watched: Watched) -> tuple[str, ...]:
 
 def watched_from(line: Sequence[str]) -> Watched:
     """What `words` said. Exits the process with 2 for a line that nobody wrote."""
-    parser = argparse.ArgumentParser(prog="blockerd.system.selfprobe", allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog=MODULE, allow_abbrev=False)
     parser.add_argument("--listen", required=True)
     parser.add_argument("--hosts", default="")
     parser.add_argument("--known", default="")
@@ -50,3 +53,14 @@ def watched_from(line: Sequence[str]) -> Watched:
         wish = BrowserWish(**{name: name in named for name in BrowserWish.__slots__})
     known = tuple(name for name in args.known.split(",") if name)
     return Watched(tuple(args.listen.split(",")), args.belt, args.hosts, known, wish, args.proxy)
+
+
+def of_unit(text: str) -> Watched | None:
+    """What the unit of an install carries; None where there is no such line."""
+    line = next((line for line in text.splitlines() if line.startswith("ExecStart=") and MODULE in line), None)
+    if line is None:
+        return None
+    try:
+        return watched_from(line.partition(MODULE)[2].split())
+    except SystemExit:
+        return None

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from blockerd.cli import looking
+from blockerd.cli import doctor, looking
 from blockerd.cli.install import _ended, offers
-from blockerd.system.manifest import FOLDER
+from blockerd.cli.main import main
+from blockerd.system.apply import Applier, no_commands
+from blockerd.system.manifest import FOLDER, Manifest
 from blockerd.system.steps import Undo
+from blockerd.system.watched import Watched
 from tests.e2e.install import ROOT, environment
 from tests.system.machines import PLAIN, picture, put, tree
 
@@ -61,6 +64,14 @@ def test_the_same_for_programs(folder: Path):
     assert all(step["does"] and step["back"] for step in got["steps"])
 
 
+def test_a_filter_that_programs_cannot_ask_is_not_installed(folder: Path):
+    config = folder / "blockerd.toml"
+    config.write_text(config.read_text().replace(":53", ":5335"))
+    done = blockerd(folder, "install", "--dry-run", "--root", str(folder / "root"))
+    assert done.returncode == 1
+    assert "dns.listen names no address with port 53" in done.stderr
+
+
 @as_root
 def test_into_a_tree_and_out_again(folder: Path):
     root = folder / "root"
@@ -95,6 +106,26 @@ def test_it_goes_without_its_configuration_and_with_half_a_manifest(folder: Path
     assert picture(root) == before
 
 
+@as_root
+@pytest.mark.parametrize("full", ["note", "finish"])
+def test_a_disk_that_is_full_at_the_last_moment_takes_all_back(
+    full: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    root = folder / "root"
+    (root / "var/lib").mkdir(parents=True)
+    before = picture(root)
+
+    def no_room(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Manifest, full, no_room)
+    words = ["install", "--yes", "--config", str(folder / "blockerd.toml"), "--root", str(root)]
+    assert main(words) == 1
+    assert "No space left on device; everything that it had changed is taken back" in capsys.readouterr().err
+    assert Applier(root, no_commands).undo(data=True, tell=lambda _: None) == []
+    assert picture(root) == before
+
+
 def test_without_a_person_who_agreed_nothing_is_installed(folder: Path):
     done = blockerd(folder, "install", "--yes")
     assert done.returncode in (1, 2)
@@ -111,6 +142,18 @@ def test_the_three_offers_are_there_and_none_says_why():
 @pytest.mark.parametrize("words", [["install", "--stealth"], ["install", "--quiet"], ["install", "--remote", "x"]])
 def test_there_is_no_hidden_mode(words: list[str], folder: Path):
     assert blockerd(folder, *words).returncode == 2
+
+
+def test_without_root_the_doctor_asks_where_the_install_listens(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """The configuration and the record are not for this user, and nothing is made in the folder they stand in."""
+    watched = Watched(("127.0.0.1",), belt=True)
+    monkeypatch.setattr(doctor, "_watched", lambda: watched)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.chdir(folder)
+    facts = doctor.gather(None)
+    assert (facts.whole, facts.listen, facts.belt_wanted) == (False, ("127.0.0.1",), True)
+    assert facts.config_problems == ()
+    assert sorted(path.name for path in folder.iterdir()) == ["blockerd.toml", "root"]
 
 
 def test_the_doctor_says_what_is_wrong_what_to_do_and_exits_1(folder: Path):

@@ -11,6 +11,7 @@ import pytest
 
 from blockerd.cli.setup import PUBLIC, choices_for, configured
 from blockerd.report import consent
+from blockerd.settings import load
 from blockerd.system.picture import Machine
 from tests.e2e.install import ROOT, environment
 
@@ -70,6 +71,31 @@ def test_a_wrong_answer_is_asked_again(tmp_path: Path):
     code, shown = typed(tmp_path, consent.WORDS, "everything", "chat", "who?", "quad9", "perhaps", "later")
     assert code == 0, shown
     assert shown.count("Type one of the words above.") == 3
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("google", "is no numeric address"),
+        ("system1", "is no numeric address"),
+        ("dns.example", "is no numeric address"),
+        ("127.0.0.1:5335", "will be blockerd itself"),
+        ("tls://192.0.2.1", "add the name that its certificate says"),
+    ],
+)
+def test_a_resolver_that_could_not_be_loaded_is_asked_again(said: str, answer: str, tmp_path: Path):
+    code, shown = typed(tmp_path, consent.WORDS, "", said, "QUAD9", "")
+    assert code == 0, shown
+    assert answer in " ".join(shown.split())
+    assert load(tmp_path / "blockerd.toml", {}, tmp_path).dns.upstreams[0].name == "dns.quad9.net"
+
+
+def test_an_address_of_ones_own_is_taken(tmp_path: Path):
+    code, shown = typed(tmp_path, consent.WORDS, "", "tls://192.0.2.1#Dns.example", "")
+    assert code == 0, shown
+    assert [str(one) for one in load(tmp_path / "blockerd.toml", {}, tmp_path).dns.upstreams] == [
+        "tls://192.0.2.1:853#dns.example"
+    ]
 
 
 def test_a_configuration_that_is_there_stays(tmp_path: Path):

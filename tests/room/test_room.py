@@ -148,6 +148,41 @@ class TestTrouble:
         assert "holder.service" in done.stderr
         assert room.changed(before) == {}
 
+    def test_installing_again_repairs_and_a_repair_that_fails_keeps_the_filter(self, suite: str, make: Make):
+        """On a server whose network file names a resolver; settings stay first, and belong to no user that is gone."""
+        room = make(suite, "server")
+        room.sh("printf 'DNS=192.0.2.1\\nDomains=lan.example\\n' >>/etc/systemd/network/10-home.network; "
+                "networkctl reload; networkctl reconfigure home0")  # fmt: skip
+        homes.wait(lambda: "192.0.2.1" in room.sh("resolvectl dns home0"), "the file's resolver")
+        homes.wait(lambda: homes.resolves(room), "names")
+        before = room.snapshot()
+        homes.set_up(room)
+        install(room, "server")
+        assert "192.0.2.1" not in room.sh("resolvectl dns home0")
+        filters(room)
+        room.sh("nft delete table inet blockerd")
+        install(room, "server")
+        filters(room)
+        said = room.try_run("runuser", "-u", "nobody", "--", "blockerd", "doctor")
+        assert (said.returncode, said.stderr) == (0, ""), said.stdout
+        assert "sudo blockerd doctor" in said.stdout
+        room.sh("mv $(command -v runuser) /tmp/runuser.kept; systemctl stop blockerd-probe")
+        done = room.try_run("blockerd", "install", "--yes")
+        assert done.returncode == 1
+        assert "the first policy" in done.stderr
+        filters(room)
+        assert health(room, "install") == "good"
+        room.sh("mv /tmp/runuser.kept /usr/sbin/runuser")
+        room.run("blockerd", "uninstall", "--send", "nothing", "--data", "keep")
+        assert homes.resolves(room, "blocked.example")
+        owners = room.sh(
+            "stat -c %U:%G /etc/blockerd /etc/blockerd/blockerd.toml /var/lib/blockerd /var/lib/blockerd/*"
+        )
+        assert set(owners.split()) == {"root:root"}
+        assert health(room, "install") == "note"
+        room.run("blockerd", "uninstall", "--send", "nothing", "--data", "remove")
+        assert homes.left_behind(room, before) == {}
+
     @pytest.mark.parametrize("kind", ["desktop", "stub-off", "manager", "plain", "beside"])
     def test_a_dead_daemon_costs_at_most_ten_seconds_of_dns(self, suite: str, kind: str, make: Make):
         room = make(suite, kind)
@@ -283,6 +318,12 @@ class TestTrouble:
         assert "blocked.example" in room.run("blockerd", "log", "--json"), "what was recorded before is still there"
         assert [kind for kind, _ in recorded(room)].count("start") >= 4, "both processes began twice, in one log"
         assert room.run("blockerd", "uninstall", "--send", "nothing", "--data", "remove")
+
+
+def health(room: Room, check: str) -> str:
+    """What the doctor says to one check: good, note or bad."""
+    checks = json.loads(room.try_run("blockerd", "doctor", "--json").stdout)["checks"]
+    return next(str(one["health"]) for one in checks if one["check"] == check)
 
 
 VPN = """ip link add wg0 type veth peer name far0; ip addr add 198.51.100.1/24 dev wg0

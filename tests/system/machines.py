@@ -37,6 +37,7 @@ SERVER = Machine(
 PLAIN = Machine(
     resolv=Resolv.FILE,
     resolv_text="nameserver 192.0.2.1\n",
+    units=frozenset({"dhcpcd.service"}),
     tools=frozenset({"systemctl", "dhclient", "useradd", "runuser"}),
     files=(("/etc/dhcpcd.conf", b"hostname\n"),),
 )

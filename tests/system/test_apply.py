@@ -2,26 +2,30 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
 from blockerd.system import nftables, rescue, units
-from blockerd.system.apply import Applier, ApplyError, Moment, look
-from blockerd.system.manifest import BALLAST, ManifestError
+from blockerd.system.apply import MARK, Applier, ApplyError, Moment, look
+from blockerd.system.manifest import BALLAST, FOLDER, ManifestError
+from blockerd.system.picture import Machine
 from blockerd.system.plan import plan
-from blockerd.system.resolved import FALLBACK
-from blockerd.system.steps import Command, File, Folder, Foreign, Link, Step
-from blockerd.system.wish import Way, Wish
-from tests.system.machines import DESKTOP, MACHINES, System, picture, put, tree
+from blockerd.system.resolved import DROP_IN, FALLBACK
+from blockerd.system.steps import Command, File, Folder, Foreign, Link, Step, told
+from blockerd.system.wish import Places, Way, Wish
+from tests.system.machines import DESKTOP, MACHINES, PLAIN, System, picture, put, tree
 
 WISH = Wish(fallback="192.0.2.9", chat_ports=True)
 PLANS = {
     **{name: (machine, WISH) for name, machine in MACHINES.items()},
     "stub-off": (DESKTOP, Wish(way=Way.STUB_OFF)),
 }
+
+as_root = pytest.mark.needs_kernel("handing files to another user: root", os.geteuid() == 0)
 
 
 @pytest.fixture
@@ -117,6 +121,131 @@ def test_installing_twice_and_uninstalling_once_gives_the_tree_back(name: str, t
     assert picture(tmp_path) == without_lib(before)
 
 
+def again(machine: Machine, wish: Wish) -> list[Step]:
+    """The steps for a machine on which all of ours runs; files that must be as at the first look are left out."""
+    ours = {
+        step.forward[-1]
+        for step in plan(machine, wish).steps
+        if isinstance(step, Command) and "restart" in told(step)[0]
+    }
+    then = replace(machine, units=machine.units | ours, users=frozenset({wish.places.user, wish.places.probe_user}))
+    return [step for step in plan(then, wish).steps if not (isinstance(step, File) and step.expect is not None)]
+
+
+def leads_here(root: Path) -> bool:
+    """True if the system asks blockerd; a filter that stops now leaves it without DNS."""
+    resolv = root / "etc/resolv.conf"
+    return (root / DROP_IN.lstrip("/")).exists() or (resolv.is_file() and MARK in resolv.read_bytes())
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_the_way_back_of_two_installs_never_stops_a_filter_that_is_asked(name: str, tmp_path: Path):
+    machine, wish = PLANS[name]
+    tree(tmp_path, machine)
+    before = picture(tmp_path)
+    applier(tmp_path).apply(plan(machine, wish).steps)
+    applier(tmp_path).apply(again(machine, wish))
+    dark, stopped = [], []
+    system = System(tmp_path)
+
+    def run(words: Sequence[str]) -> tuple[int, str]:
+        if tuple(words) == ("systemctl", "stop", units.DNS):
+            stopped.append(words)
+            dark.append(leads_here(tmp_path))
+        return system.run(words)
+
+    Applier(tmp_path, run).undo(data=True, tell=lambda _: None)
+    assert dark == [False]
+    assert picture(tmp_path) == without_lib(before)
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_repair_that_fails_at_any_moment_leaves_the_install_before_it(name: str, tmp_path: Path):
+    machine, wish = PLANS[name]
+    steps = again(machine, wish)
+    tree(tmp_path / "first", machine)
+    first = applier(tmp_path / "first")
+    first.apply(plan(machine, wish).steps)
+    first.manifest.note("worked", True)
+    first.manifest.finish()
+    text = first.manifest.path.read_bytes()
+    before, begun = picture(tmp_path / "first"), len(first.manifest.undos())
+    for at in range(0, points(tuple(steps)), 3):
+        root = tmp_path / "root"
+        shutil.copytree(tmp_path / "first", root, symlinks=True)
+        seen = 0
+
+        def watch(_number: int, _moment: Moment, at: int = at) -> None:
+            nonlocal seen
+            if seen == at:
+                raise ApplyError("no")
+            seen += 1
+
+        with pytest.raises(ApplyError):
+            applier(root, watch).apply(steps)
+        system = System(root)
+        assert Applier(root, system.run).undo(data=False, tell=lambda _: None, since=begun) == []
+        assert not [words for words in system.ran if words[:2] == ("systemctl", "stop")]
+        kept = Applier(root).manifest
+        assert kept.finished()
+        assert kept.path.read_bytes().startswith(text)
+        assert all(undo.data for undo in kept.undos()[begun:])
+        assert without_ballast(picture(root)) == without_ballast(before), f"failed at moment {at}"
+        shutil.rmtree(root)
+
+
+def without_ballast(found: dict[str, tuple[str, str, int]]) -> dict[str, tuple[str, str, int]]:
+    """Without the folder of the manifest."""
+    return {name: what for name, what in found.items() if not name.startswith(FOLDER)}
+
+
+def test_setup_and_kept_settings_are_no_install_that_did_not_come_to_its_end(tmp_path: Path):
+    settings: list[Step] = [Folder("state", "/var/lib/blockerd", 0o700, data=True)]
+    of_system: list[Step] = [File("unit", "/etc/unit", b"y")]
+    manifest = Applier(tmp_path).manifest
+    applier(tmp_path).apply(settings)
+    assert (manifest.installed(), manifest.finished()) == (False, True), "setup alone"
+    applier(tmp_path).apply(of_system)
+    assert (manifest.installed(), manifest.finished()) == (True, False), "installing"
+    manifest.finish()
+    applier(tmp_path).apply(settings)
+    assert (manifest.installed(), manifest.finished()) == (True, True), "setup once more"
+    applier(tmp_path).apply(of_system)
+    assert not manifest.finished(), "an install again, cut"
+    applier(tmp_path).undo(data=False, tell=lambda _: None)
+    assert (manifest.installed(), manifest.finished()) == (False, True), "taken off, settings kept"
+
+
+@as_root
+def test_what_was_handed_to_the_service_belongs_to_its_owner_again(tmp_path: Path):
+    """Also where settings and record stay: a later user with the number of the removed one must not get them."""
+    tree(tmp_path, PLAIN)
+    state, config = tmp_path / "var/lib/blockerd", tmp_path / "etc/blockerd/blockerd.toml"
+    (state / "own").mkdir(parents=True)
+    put(tmp_path, "/var/lib/blockerd/own/block.txt", b"site.test\n")
+    put(tmp_path, "/etc/blockerd/blockerd.toml", b"")
+    put(tmp_path, "/etc/other", b"")
+    (state / "own/link").symlink_to("../../../../etc/other")
+    for path in (state, state / "own", state / "own/block.txt"):
+        os.chown(path, 1234, 1235)
+    for path, mode in ((state, 0o755), (config.parent, 0o711), (config, 0o604)):
+        path.chmod(mode)
+    system = System(tmp_path, lambda words: "lists" in words)
+    with pytest.raises(ApplyError, match="the first policy"):
+        Applier(tmp_path, system.run).apply(plan(PLAIN, WISH).steps)
+    assert owners(state, state / "own/block.txt") == [(994, 994, 0o700), (994, 994, 0o644)]
+    assert owners(config.parent, config) == [(0, 994, 0o750), (0, 994, 0o640)]
+    assert owners(tmp_path / "etc/other") == [(0, 0, 0o644)], "a link is not followed"
+    applier(tmp_path).undo(data=False, tell=lambda _: None)
+    assert owners(state, state / "own/block.txt") == [(1234, 1235, 0o755), (1234, 1235, 0o644)]
+    assert owners(config.parent, config) == [(0, 0, 0o711), (0, 0, 0o604)]
+
+
+def owners(*paths: Path) -> list[tuple[int, int, int]]:
+    """User, group and mode of each."""
+    return [(path.stat().st_uid, path.stat().st_gid, path.stat().st_mode & 0o7777) for path in paths]
+
+
 def test_the_way_back_is_on_the_disk_before_the_change(tmp_path: Path):
     put(tmp_path, "/etc/hosts", b"old")
 
@@ -197,6 +326,44 @@ def test_settings_and_record_stay_unless_asked_for(tmp_path: Path):
     assert not (tmp_path / "etc/blockerd/unit").exists()
     applier(tmp_path).undo(data=True, tell=lambda _: None)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["lib", "var"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "left"),
+    [
+        pytest.param(("userdel", "blockerd"), 8, True, id="the user is still at work"),
+        pytest.param(("userdel", "blockerd"), 6, False, id="no such user"),
+        pytest.param(("systemctl", "restart", "systemd-resolved.service"), 1, True, id="a service that does not start"),
+        pytest.param(("systemctl", "stop", "blockerd-dns.service"), 5, False, id="no such unit"),
+    ],
+)
+def test_a_way_back_that_fails_is_kept_for_the_next_time(words: tuple[str, ...], code: int, left: bool, tmp_path: Path):
+    steps: list[Step] = [Command("it", inverse=words), File("x", "/etc/x", b"x")]
+    applier(tmp_path).apply(steps)
+    said: list[str] = []
+    troubles = Applier(tmp_path, lambda _: (code, "first\nno")).undo(data=True, tell=said.append)
+    assert said == [f"it: {' '.join(words)}: no"]
+    assert [undo.title for undo in troubles] == (["it"] if left else [])
+    assert not (tmp_path / "etc/x").exists()
+    assert Applier(tmp_path).manifest.exists() == left
+    assert Applier(tmp_path, lambda _: (0, "")).undo(data=True, tell=said.append) == []
+    assert not Applier(tmp_path).manifest.exists()
+
+
+def test_what_others_wrote_beside_the_accounts_since_stays(tmp_path: Path):
+    tree(tmp_path, PLAIN)
+    before = picture(tmp_path)
+    user, *_ = units.account(Places(), PLAIN)
+    applier(tmp_path).apply([user])
+    put(tmp_path, "/etc/subuid", b"me:100000:65536\n")
+    put(tmp_path, "/etc/subuid-", b"me:1:1\n")
+    put(tmp_path, "/etc/subgid", b"")
+    put(tmp_path, "/etc/.pwd.lock", b"")
+    applier(tmp_path).undo(data=True, tell=lambda _: None)
+    after = picture(tmp_path)
+    assert (tmp_path / "etc/subuid").read_bytes() == b"me:100000:65536\n"
+    assert (tmp_path / "etc/subuid-").exists()
+    assert {name: after[name] for name in after if not name.startswith("etc/subuid")} == without_lib(before)
 
 
 def test_what_another_program_wrote_to_resolv_conf_since_stays(tmp_path: Path):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from blockerd.system.browsers import holds, policies, unreadable, values
 from blockerd.system.merge import added_to, taken_out
 from blockerd.system.picture import Browser, Machine, Vendor
+from blockerd.system.plan import plan
 from blockerd.system.wish import BrowserWish, Wish
 from tests.e2e.install import ROOT, environment
+from tests.system.machines import PLAIN
 from tests.trials.namespace import ALONE, NETWORK, alone
 
 ALL = BrowserWish(safe_search=True, private_mode=True, quic=True)
@@ -55,6 +58,8 @@ def test_a_file_that_is_no_json_is_left_alone_and_told():
     machine = Machine(browsers=(broken,))
     assert policies(machine, Wish()) == ()
     assert unreadable(machine) == [broken]
+    notes = plan(replace(PLAIN, browsers=(broken,)), Wish()).notes
+    assert any("policies.json is no JSON and stays as it is: Firefox may" in note for note in notes)
 
 
 def test_a_policy_that_was_taken_away_no_longer_holds():

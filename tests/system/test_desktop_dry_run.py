@@ -50,7 +50,9 @@ def run(
         monkeypatch.setenv(key, value)
     monkeypatch.setenv("SUDO_USER", "someone")
     config = tmp_path / "blockerd.toml"
-    config.write_text(f'[state]\ndir = "{root}{places.state if name == "macos" else ""}"\n')
+    config.write_text(
+        f'[state]\ndir = "{root}{places.state if name == "macos" else ""}"\n[dns]\nlisten = ["127.0.0.1:53"]\n'
+    )
     wish_of = looking.wish_of
 
     def stable(settings: Settings, args: argparse.Namespace, machine: Machine) -> Wish:

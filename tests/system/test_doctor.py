@@ -1,5 +1,7 @@
 """The doctor: each thing that can be wrong is found by the check that is for it, with something to do about it."""
 
+import socket
+import threading
 from dataclasses import fields, replace
 from datetime import date
 from pathlib import Path
@@ -7,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from blockerd.system import byhand, drift
-from blockerd.system.doctor import CHECKS, RELEASED, Facts, Health, examine
+from blockerd.system import byhand, drift, probe
+from blockerd.system.doctor import CHECKS, OPEN, RELEASED, Facts, Health, examine
 from blockerd.system.drift import Answer, Finding, Seen
 from blockerd.system.picture import Browser, Holder, Machine, NetLink, Vendor
+from blockerd.system.watched import of_unit
+from blockerd.system.wish import BrowserWish
 
 SEEN = Seen(system=drift.OURS, direct=Answer.FILTERED)
 BROWSER = Browser(Vendor.FIREFOX, "package", "/etc/firefox/policies/policies.json", b"{}")
@@ -88,10 +92,74 @@ def test_what_is_wrong_is_found_by_its_check_and_has_a_remedy(key: str):
     assert found.fix or key == "vpn"
 
 
+def test_without_root_an_install_is_judged_by_what_everybody_sees():
+    unseen: dict[str, Any] = {
+        "running": (("dns", False),),
+        "generation": 0,
+        "consent": False,
+        "config_problems": ("Permission denied",),
+    }
+    found = examine(replace(WELL, whole=False, **unseen))
+    assert {one.health for one in found[1:]} == {Health.GOOD}
+    assert (found[0].health, found[0].fix) == (Health.NOTE, "sudo blockerd doctor")
+    assert {one.key for one in found[1:]} == OPEN <= set(WRONG)
+
+
 def test_what_costs_names_or_the_filter_is_bad_and_not_a_note():
     for key in ("answers", "system", "processes", "belt", "upstream", "journal", "probe", "test-name", "resolvers"):
         (found,) = [one for one in examine(replace(WELL, **WRONG[key])) if one.key == key]
         assert found.health is Health.BAD, key
+
+
+@pytest.mark.parametrize(
+    ("holder", "facts", "held"),
+    [
+        pytest.param(Holder("udp", "0.0.0.0", 7, "python3"), {}, True, id="a wildcard, whatever its name"),
+        pytest.param(Holder("udp", "127.0.0.1", 7, "python3"), {"dns_pid": 7}, False, id="blockerd itself"),
+        pytest.param(Holder("udp", "127.0.0.1", 7, "blockerd"), {"dns_pid": 8}, True, id="another blockerd"),
+        pytest.param(Holder("udp", "127.0.0.1", 7, "python3", "blockerd-dns.service"), {}, False, id="its unit"),
+        pytest.param(Holder("udp", "127.0.0.1"), {}, False, id="not seen, and answers"),
+        pytest.param(Holder("udp", "127.0.0.1"), {"answers": (("127.0.0.1:53", False),)}, True, id="and does not"),
+        pytest.param(Holder("udp", "127.0.0.53", 7, "systemd-resolve"), {}, False, id="an address of its own"),
+    ],
+)
+def test_whoever_keeps_its_port_is_found(holder: Holder, facts: dict[str, Any], held: bool):
+    machine = replace(WELL.machine, holders=(holder,))
+    (found,) = [one for one in examine(replace(WELL, machine=machine, **facts)) if one.key == "port"]
+    assert (found.health is Health.BAD) == held
+
+
+def test_browser_policies_that_were_left_out_are_not_called_taken_away():
+    line = "ExecStart=/opt/blockerd/bin/python -m blockerd.system.selfprobe --listen 127.0.0.1 --hosts x"
+    watched = of_unit(f"[Service]\n{line}\nUser=blockerd-probe\n")
+    assert watched is not None
+    assert watched.browsers is None
+    assert drift.compare(WELL.machine, [], watched.browsers) == []
+    kept = of_unit(f"{line} --browsers=private_mode")
+    assert kept is not None
+    assert kept.browsers == BrowserWish(safe_search=False, private_mode=True)
+    assert of_unit("[Service]\nExecStart=/bin/true\n") is None
+    (found,) = [one for one in examine(replace(WELL, browsers_wanted=False)) if one.key == "browsers"]
+    assert found.health is Health.NOTE
+    assert "may use a resolver of their own" in found.text
+
+
+@pytest.mark.parametrize(("rcode", "goes_on"), [(0, True), (3, True), (2, False), (5, False)])
+def test_an_upstream_is_there_if_a_name_in_no_cache_is_answered(rcode: int, goes_on: bool):
+    asked = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+
+        def answer() -> None:
+            query, sender = server.recvfrom(512)
+            asked.append(query)
+            server.sendto(query[:2] + bytes([0x81, 0x80 | rcode]) + query[4:], sender)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert probe.goes_on("127.0.0.1", lambda: "4d61", server.getsockname()[1]) is goes_on
+        thread.join(5)
+    assert b"\x044d61\x07example\x03com\x00" in asked[0]
 
 
 def test_before_an_install_nothing_of_the_system_is_called_bad():

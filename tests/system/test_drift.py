@@ -127,6 +127,11 @@ class Desk:
         self.events: list[dict[str, Any]] = []
         self.settings = load(config, {}, folder)
         self.at = 1_700_000_000_000_000
+        self.restart()
+
+    def restart(self) -> None:
+        """As `control` does: what it knew is gone, what it kept is not."""
+        self.probe_news = ProbeNews(self.settings, self.events.append, self.seen)
 
     def look(
         self, *findings: Finding, offered: tuple[str, ...] = (), later: int = 1_000_000, fresh: bool = True
@@ -134,7 +139,7 @@ class Desk:
         self.at += later
         if fresh:
             selfprobe.keep(Sight(self.at, findings, offered), self.seen)
-        ProbeNews(self.settings, self.events.append, self.seen).look(self.at)
+        self.probe_news.look(self.at)
 
     def told(self) -> list[tuple[str, str, str]]:
         events, self.events[:] = list(self.events), []
@@ -144,6 +149,7 @@ class Desk:
 def test_nothing_is_told_where_nothing_was_installed(tmp_path: Path):
     desk = Desk(tmp_path)
     desk.look(fresh=False)
+    desk.look(fresh=False, later=SILENT_US + 1)
     assert desk.told() == []
     assert not (tmp_path / "probe.json").exists()
 
@@ -153,8 +159,10 @@ def test_a_restart_of_control_tells_nothing_twice(tmp_path: Path):
     lost = Finding("elsewhere", "programs ask another resolver", True)
     desk.look(lost)
     assert desk.told() == [("resolver-path", "elsewhere", "programs ask another resolver")]
+    desk.restart()
     desk.look(lost)
     assert desk.told() == []
+    desk.restart()
     desk.look()
     assert desk.told() == [("resolver-path", "elsewhere", "")]
 
@@ -173,6 +181,25 @@ def test_a_probe_that_was_stopped_is_a_loss_itself(tmp_path: Path):
     assert ("resolver-path", "probe", "the self-probe does not run") in desk.told()
     desk.look()
     assert ("resolver-path", "probe", "") in desk.told()
+
+
+def test_a_probe_whose_file_systemd_took_away_is_a_loss_itself(tmp_path: Path):
+    desk = Desk(tmp_path)
+    desk.look()
+    assert desk.told() == []
+    desk.seen.unlink()
+    desk.look(fresh=False)
+    desk.look(fresh=False, later=SILENT_US)
+    assert desk.told() == [], "it may be starting again"
+    desk.look(fresh=False)
+    desk.look(fresh=False)
+    assert desk.told() == [("resolver-path", "probe", "the self-probe does not run")]
+    desk.restart()
+    desk.look(fresh=False)
+    desk.look(fresh=False, later=SILENT_US + 1)
+    assert desk.told() == []
+    desk.look()
+    assert desk.told() == [("resolver-path", "probe", "")]
 
 
 def test_the_probe_runs_each_minute_and_soon_after_a_change():

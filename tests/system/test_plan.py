@@ -1,12 +1,14 @@
 """Which way a machine gets, what is refused with its reason, and the order that keeps a machine from losing DNS."""
 
+from dataclasses import replace
+
 import pytest
 
 from blockerd.system import nftables, units
 from blockerd.system.picture import Holder, Machine, NetLink, Resolv
 from blockerd.system.plan import PlanError, choose, plan, shown
 from blockerd.system.resolved import DROP_IN, FALLBACK, RESOLV
-from blockerd.system.steps import Command, File, Folder, Link
+from blockerd.system.steps import Command, File, Link, Owned
 from blockerd.system.wish import Places, Way, Wish
 from tests.system.machines import DESKTOP, MACHINES, PLAIN, SERVER, TOOLS, WSL
 
@@ -28,7 +30,7 @@ BESIDE = Machine(
     ],
 )
 def test_the_way_follows_what_programs_ask(machine: Machine, way: Way):
-    assert choose(machine, Wish()) is way
+    assert choose(machine) is way
 
 
 @pytest.mark.parametrize("name", MACHINES)
@@ -42,8 +44,11 @@ def test_nothing_points_at_the_filter_before_it_answers(name: str):
         for at, step in enumerate(steps)
         if isinstance(step, File | Link) and step.path in ("/etc/resolv.conf", DROP_IN, nftables.RULES)
     ]
+    (answers,) = [
+        at for at, step in enumerate(steps) if isinstance(step, Command) and "blockerd.system.answers" in step.forward
+    ]
     assert pointing
-    assert min(pointing) > started
+    assert min(pointing) > answers > started
 
 
 @pytest.mark.parametrize("name", MACHINES)
@@ -83,6 +88,39 @@ def test_a_network_file_gets_a_drop_in_whoever_wrote_it():
     assert "/etc/systemd/network/10-netplan-eth0.network.d/90-blockerd.conf" in paths
 
 
+def test_resolvers_that_a_network_file_names_itself_are_cleared():
+    for step in plan(SERVER, Wish()).steps:
+        if isinstance(step, File) and step.path.startswith("/etc/systemd/network/"):
+            (network,) = [part for part in step.content.decode().split("\n[") if part.startswith("Network]")]
+            assert "DNS=" in network.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("old", "added"),
+    [
+        pytest.param(b"hostname\n", True, id="no word of it"),
+        pytest.param(b"#nohook resolv.conf\n", True, id="a remark"),
+        pytest.param(b"interface eth0\n  nohook resolv.conf\n", True, id="for one interface"),
+        pytest.param(b"nohook  resolv.conf\ninterface eth0\n", False, id="for all of them"),
+    ],
+)
+@pytest.mark.parametrize("runs", [False, True])
+def test_dhcpcd_leaves_the_file_alone_on_every_interface(old: bytes, added: bool, runs: bool):
+    units = frozenset({"dhcpcd.service"} if runs else ())
+    steps = plan(replace(PLAIN, files=(("/etc/dhcpcd.conf", old),), units=units), Wish()).steps
+    at = [n for n, step in enumerate(steps) if isinstance(step, File) and step.path == "/etc/dhcpcd.conf"]
+    told = [
+        n for n, step in enumerate(steps) if isinstance(step, Command) and "dhcpcd" in (*step.forward, *step.inverse)
+    ]
+    assert len(at) == added
+    assert told == ([at[0] - 1, at[0] + 1] if added and runs else [])
+    for step in (steps[n] for n in at):
+        assert isinstance(step, File)
+        lines = step.content.splitlines()
+        assert lines.index(b"nohook resolv.conf") == 1
+        assert step.content.endswith(old)
+
+
 def test_wsl_keeps_its_other_settings():
     (conf,) = [step for step in plan(WSL, Wish()).steps if isinstance(step, File) and step.path == "/etc/wsl.conf"]
     assert conf.content == b"[network]\ngenerateResolvConf = false\nhostname = box\n"
@@ -109,6 +147,18 @@ def test_those_who_listen_elsewhere_are_in_nobodys_way(address: str):
             Wish(Places(program="/".join(("", "home", "me", "bin", "blockerd")))),
             "cannot read it there",
             id="home",
+        ),
+        pytest.param(
+            PLAIN,
+            Wish(Places(config="/".join(("", "home", "me", "blockerd.toml")))),
+            "cannot read it there; put it at /etc",
+            id="settings in a home",
+        ),
+        pytest.param(
+            PLAIN,
+            Wish(Places(state="/".join(("", "root", "var")))),
+            "cannot read it there; set state.dir",
+            id="record in a home",
         ),
         pytest.param(
             Machine(tools=TOOLS, fixed=frozenset({"/etc/resolv.conf"})), Wish(), "chattr", id="immutable resolv.conf"
@@ -156,7 +206,7 @@ def test_logins_are_told_that_there_is_a_filter():
 def test_a_folder_that_is_not_ours_keeps_its_owner_and_mode():
     def folders(config: str) -> set[str]:
         steps = plan(PLAIN, Wish(Places(config=config))).steps
-        return {step.path for step in steps if isinstance(step, Folder)}
+        return {step.path for step in steps if isinstance(step, Owned)}
 
     assert "/etc/blockerd" in folders("/etc/blockerd/blockerd.toml")
     assert "/etc" not in folders("/etc/blockerd.toml")
