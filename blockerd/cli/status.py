@@ -14,7 +14,7 @@ from blockerd.lists.snapshot import read_pointer
 from blockerd.lists.watch import notes
 from blockerd.model import TEST_NAME
 from blockerd.policy.name import from_text
-from blockerd.process import run_folder, running_pid
+from blockerd.process import control_socket, running_pid
 from blockerd.proxy import standing
 from blockerd.settings import Endpoint, Settings
 
@@ -126,7 +126,7 @@ def _pages(settings: Settings, live: dict[str, Any]) -> str:
 
 def _dns_status(settings: Settings) -> dict[str, Any]:
     try:
-        got = json.loads((run_folder(settings) / "dns.json").read_bytes())
+        got = json.loads((settings.state.dir / "run" / "dns.json").read_bytes())
     except (OSError, ValueError):
         return {}
     return got if isinstance(got, dict) else {}
@@ -136,7 +136,7 @@ def _ask_control(settings: Settings) -> dict[str, Any]:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(2)
-            sock.connect(str(run_folder(settings) / "control.sock"))
+            sock.connect(str(control_socket(settings)))
             sock.sendall(b'{"do": "status"}\n')
             got = json.loads(sock.makefile("rb").readline())
     except (OSError, ValueError):

@@ -42,6 +42,9 @@ _LAN = {socket.AF_INET: From.ADDRESSES4, socket.AF_INET6: From.ADDRESSES6}
 _LOOPBACK = {"127.0.0.1": From.LOOPBACK4, "::1": From.LOOPBACK6}
 
 
+Bind = Callable[[Sequence[Endpoint]], list[tuple[socket.socket, socket.socket]]]
+
+
 class BindError(OSError):
     """An address cannot be listened on; the message says which, why and by whom it is held where that is known."""
 
