@@ -11,14 +11,15 @@ import shutil
 import stat
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from blockerd import clock
 from blockerd.cli import looking
-from blockerd.cli.output import bold, columns, dump, say
+from blockerd.cli.output import bold, columns, dump, path_of, say
 from blockerd.cli.service import ask_control
-from blockerd.cli.status import blocks
+from blockerd.cli.status import USUAL, blocks, may_look
 from blockerd.lists.added import merged
 from blockerd.lists.fetch import record as fetch_record
 from blockerd.lists.snapshot import read_pointer
@@ -26,7 +27,7 @@ from blockerd.lists.watch import notes
 from blockerd.model import TEST_NAME
 from blockerd.process import running_pid
 from blockerd.report import consent
-from blockerd.settings import ConfigError, Scheme, Settings, find, load
+from blockerd.settings import ConfigError, ConfigUnreadable, Scheme, Settings, load
 from blockerd.system import byhand, drift, probe, selfprobe
 from blockerd.system.apply import Applier, run
 from blockerd.system.doctor import Facts, Health, examine
@@ -45,7 +46,7 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def run_doctor(args: argparse.Namespace) -> int:
     """Exit 0 if nothing is bad, else 1."""
-    results = examine(gather(args.config))
+    results = examine(gather(args))
     bad = [one for one in results if one.health is Health.BAD]
     if args.json:
         checks = [{"check": one.key, "health": one.health, "text": one.text, "fix": one.fix} for one in results]
@@ -62,21 +63,25 @@ def run_doctor(args: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
-def gather(config: str | None) -> Facts:
+def gather(args: argparse.Namespace) -> Facts:
     """Everything the checks look at."""
     problems: tuple[str, ...] = ()
     settings = Settings()
     try:
-        settings = load(find(config, os.environ, Path.cwd()), os.environ, Path.cwd())
+        settings = load(path_of(args), os.environ, Path.cwd())
+    except ConfigUnreadable:
+        return _from_outside(replace(settings, dns=replace(settings.dns, listen=USUAL)))
     except ConfigError as error:
         problems = tuple(error.problems)
+    if not may_look(settings.state.dir):
+        return _from_outside(settings)
     machine = look(Path("/"), run)
     manifest = Applier(Path("/")).manifest
     installed = manifest.exists()
     try:
         finished = not installed or manifest.finished()
     except ManifestError:
-        finished = False
+        finished = not os.access(manifest.folder, os.X_OK)  # for root alone: nobody else can tell
     wish = BrowserWish(safe_search=settings.dns.safe_search, quic=settings.proxy.enabled)
     own = str(settings.proxy.listen) if settings.proxy.enabled else ""
     findings = (
@@ -113,15 +118,48 @@ def gather(config: str | None) -> Facts:
         upstream_plain=any(one.scheme in (Scheme.UDP, Scheme.TCP) for one in settings.dns.upstreams),
         clock_year=now.year,
         findings=findings,
-        belt_wanted=Path(RULES).exists(),
+        belt_wanted=os.path.exists(RULES),
         belt_there=_belt(machine),
         python=sys.version_info[:2],
         partners=len(settings.report.partner),
         mail_set=bool(settings.report.smtp.from_),
         leaks_ipv6=installed and any(":" in one and one != "::1" for one in machine.resolvers),
         probe_seconds=None if probed is None else max(0.0, clock.now() - probed.at / 1e6),
-        by_hand=tuple(byhand.chosen(_home())),
+        by_hand=_by_hand(),
     )
+
+
+def _from_outside(settings: Settings) -> Facts:
+    """What everybody on this machine can see, where settings or state are for the service and root."""
+    machine = look(Path("/"), run)
+    probed = selfprobe.read()
+    now = clock.utc(clock.now())
+    installed = Manifest(Path("/")).exists()
+    wish = BrowserWish(safe_search=settings.dns.safe_search, quic=False)
+    return Facts(
+        machine=machine,
+        seen=_seen(settings),
+        installed=installed,
+        finished=True,
+        today=now.date(),
+        hidden=True,
+        listen=tuple(endpoint.host for endpoint in settings.dns.listen if endpoint.port == 53),
+        answers=tuple((str(endpoint), blocks(endpoint)) for endpoint in settings.dns.listen),
+        clock_year=now.year,
+        findings=tuple(drift.compare(machine, [link.name for link in machine.links], wish)),
+        python=sys.version_info[:2],
+        leaks_ipv6=installed and any(":" in one and one != "::1" for one in machine.resolvers),
+        probe_seconds=None if probed is None else max(0.0, clock.now() - probed.at / 1e6),
+        by_hand=_by_hand(),
+    )
+
+
+def _by_hand() -> tuple[str, ...]:
+    """Browsers of the one who asks that are set to another resolver; none where the home is another's."""
+    try:
+        return tuple(byhand.chosen(_home()))
+    except PermissionError:
+        return ()
 
 
 def _list_days(settings: Settings, now: float) -> int | None:

@@ -155,8 +155,19 @@ def _tell_what_happens(settings: Settings) -> None:
         say(f"Pages are filtered for programs that use the proxy {settings.proxy.listen} ({settings.proxy.mode}).")
     level = settings.privacy.level
     say(f"Recorded on this machine, in {settings.state.dir}: attempts at listed sites, at level {level}.")
-    say("Nothing is shared with anyone. Look at it with `blockerd log` and `blockerd report preview`; end with Ctrl-C.")
+    say(said_to_be_shared(settings))
+    say("Look at it with `blockerd log` and `blockerd report preview`; end with Ctrl-C.")
     sys.stdout.flush()
+
+
+def said_to_be_shared(settings: Settings) -> str:
+    """Who may read notes; nobody without the person's consent."""
+    from blockerd.report import consent
+
+    names = ", ".join(one.name for one in settings.report.partner)
+    if not names or consent.read(settings.state.dir) is None:
+        return "Nothing is shared with anyone."
+    return f"Notes go to {names}, as far as they said yes: blockerd partner ls."
 
 
 def _holders(settings: Settings) -> str:

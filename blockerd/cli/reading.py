@@ -5,7 +5,7 @@ from datetime import date, timedelta, tzinfo
 from functools import lru_cache
 
 from blockerd import clock
-from blockerd.cli.output import Stop
+from blockerd.cli.output import Stop, warn
 from blockerd.journal.read import View
 from blockerd.journal.spool import Level
 from blockerd.report.period import midnight
@@ -24,7 +24,10 @@ def view(settings: Settings) -> View:
         JournalError: it cannot be read.
     """
     folder = settings.state.dir
-    return View(folder / "journal.sqlite", folder / "spool", Level(settings.privacy.level))
+    seen = View(folder / "journal.sqlite", folder / "spool", Level(settings.privacy.level))
+    if seen.unread:
+        warn(f"{seen.unread[0]}: cannot be read, so what waits in {len(seen.unread)} files is missing; try sudo")
+    return seen
 
 
 def moment(option: str, text: str, zone: tzinfo, now_us: int, *, whole_day: bool = False) -> int:
@@ -35,7 +38,7 @@ def moment(option: str, text: str, zone: tzinfo, now_us: int, *, whole_day: bool
     """
     try:
         if ago := _DURATION.match(text):
-            return now_us - int(ago[1]) * _UNITS[ago[2]] * 1_000_000
+            return max(0, now_us - int(ago[1]) * _UNITS[ago[2]] * 1_000_000)
         if _DATE.match(text):
             return midnight(date.fromisoformat(text) + timedelta(days=int(whole_day)), zone)
         return round(clock.parse_rfc3339(text) * 1_000_000)

@@ -46,7 +46,8 @@ def register(words: "argparse._SubParsersAction[Any]") -> None:
 def run_list(args: argparse.Namespace) -> int:
     """Exit 0 done, 1 the journal cannot be read."""
     settings = settings_of(args)
-    rows = _rows(settings)[-max(0, args.limit) :]
+    rows = _rows(settings)
+    rows = rows[max(0, len(rows) - max(0, args.limit)) :]
     zone = ZoneInfo(settings.time.zone)
     if args.json:
         dump([_as_dict(row, zone) for row in rows])

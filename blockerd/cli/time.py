@@ -165,13 +165,13 @@ def _period(args: argparse.Namespace, zone: tzinfo, now: int) -> Period:
         if args.week:
             return week(args.week, zone)
         at = midnight(date.fromisoformat(args.date), zone) if args.date else now
-    except ValueError as error:
+        if args.what != "day":
+            return week_of(at, zone)
+        day = hour_of(at, zone).day
+        return Period(day.isoformat(), (Day(day, midnight(day, zone), midnight(day + timedelta(days=1), zone)),))
+    except (ValueError, OverflowError) as error:
         option = "--week" if args.week else "--date"
         raise Stop(f"{option} {error}; write e.g. 2026-W47 or 2026-11-22") from None
-    if args.what != "day":
-        return week_of(at, zone)
-    day = hour_of(at, zone).day
-    return Period(day.isoformat(), (Day(day, midnight(day, zone), midnight(day + timedelta(days=1), zone)),))
 
 
 def _measures(args: argparse.Namespace, settings: Settings) -> Measures:

@@ -49,9 +49,12 @@ def week(label: str, zone: tzinfo) -> Period:
         monday = date.fromisocalendar(int(parts[1]), int(parts[2]), 1) if parts else None
     except ValueError:
         monday = None
-    if monday is None:
-        raise ValueError(f"{label}: no week; write year and week like 2026-W47")
-    return _days(label, monday, 7, zone)
+    try:
+        if monday is not None:
+            return _days(label, monday, 7, zone)
+    except OverflowError:
+        pass  # the last days of the calendar
+    raise ValueError(f"{label}: no week; write year and week like 2026-W47")
 
 
 def week_of(at_us: int, zone: tzinfo) -> Period:

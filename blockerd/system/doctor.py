@@ -41,13 +41,17 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything the checks look at. Times in seconds; None where it could not be told."""
+    """Everything the checks look at. Times in seconds; None where it could not be told.
+
+    `hidden`: settings and state are not for this user, so what checks of `INSIDE` look at was not gathered.
+    """
 
     machine: Machine
     seen: Seen
     installed: bool
     finished: bool
     today: date
+    hidden: bool = False
     config_problems: tuple[str, ...] = ()
     config_notes: tuple[str, ...] = ()
     config_readable_by_others: bool = False
@@ -81,8 +85,11 @@ Check = Callable[[Facts], Result]
 
 
 def examine(facts: Facts) -> list[Result]:
-    """Every check in order."""
-    return [check(facts) for check in CHECKS]
+    """Every check in order; those that can be made where settings and state are hidden, and how to see the rest."""
+    if not facts.hidden:
+        return [check(facts) for check in CHECKS]
+    told = _note("rights", "settings and record are for the service and root", "sudo blockerd doctor says the rest")
+    return [told, *(check(facts) for check in CHECKS if check not in INSIDE)]
 
 
 def _good(key: str, text: str) -> Result:
@@ -327,3 +334,9 @@ CHECKS: Sequence[Check] = (
     _list_age, _upstream, _encrypted, _journal, _spool, _state_mode, _disk, _clock, _agreed, _browsers, _by_hand, _belt,
     _self_probe, _tunnels, _hosts, _proxy_variables, _nscd, _mail, _python, _age,
 )  # fmt: skip
+
+INSIDE = frozenset({
+    _config, _config_mode, _processes, _policy, _list_age, _upstream, _encrypted, _journal, _spool, _state_mode, _disk,
+    _agreed, _belt, _hosts, _mail,
+})  # fmt: skip
+"""Checks of what only the service and root may read."""

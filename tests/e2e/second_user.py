@@ -7,13 +7,15 @@ root's), they run in a mount namespace in which it can. Called by `test_second_u
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.e2e.install import ROOT, Install, environment
 
-OTHER = 65534
-AS_OTHER = ("setpriv", f"--reuid={OTHER}", f"--regid={OTHER}", "--clear-groups", "--")
+OTHER, STRANGER = 65534, 65533
+"""The user of the service, and one more who has an account here."""
 
 _OPENED = """
 set -e
@@ -40,7 +42,7 @@ class Served(Install):
         os.chown(self.file, 0, OTHER)
         self.var.mkdir(mode=0o700)
         os.chown(self.var, OTHER, OTHER)
-        self.service = False
+        self.user = 0
 
     def listen_on(self, port: int) -> None:
         """Changes the configuration's port."""
@@ -48,28 +50,41 @@ class Served(Install):
         self.port = port
 
     def command(self, *words: str) -> list[str]:
-        return [*_reachable(self.folder), *(AS_OTHER if self.service else ()), *super().command(*words)]
+        return [*_reachable(self.folder), *_as(self.user), *super().command(*words)]
 
-    def as_service(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Runs a command as OTHER."""
-        self.service = True
-        try:
+    def call_as(self, user: int, *words: str) -> subprocess.CompletedProcess[str]:
+        """Runs a command as `user`."""
+        with self._being(user):
             return self.call(*words)
-        finally:
-            self.service = False
+
+    def python(self, code: str) -> subprocess.CompletedProcess[str]:
+        """Runs Python as root."""
+        command = [*_reachable(self.folder), sys.executable, "-c", code]
+        return subprocess.run(
+            command, cwd=self.folder, env=environment(), capture_output=True, text=True, timeout=30, check=False
+        )
 
     def serve(self, *words: str) -> subprocess.Popen[bytes]:
         """Starts a process as OTHER, as its unit does."""
-        self.service = True
-        try:
+        with self._being(OTHER):
             return self.start(*words)
+
+    @contextmanager
+    def _being(self, user: int) -> Iterator[None]:
+        self.user = user
+        try:
+            yield
         finally:
-            self.service = False
+            self.user = 0
 
     def foreign(self) -> list[str]:
         """What in the state does not belong to OTHER."""
         found = [self.var, *self.var.rglob("*")]
         return [f"{path.relative_to(self.folder)}" for path in found if path.lstat().st_uid != OTHER]
+
+
+def _as(user: int) -> tuple[str, ...]:
+    return ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--") if user else ()
 
 
 def _reachable(folder: Path) -> tuple[str, ...]:
@@ -94,7 +109,7 @@ def can_be_two() -> bool:
         return False
     try:
         done: Any = subprocess.run(
-            [*_reachable(Path("/")), *AS_OTHER, sys.executable, "-c", "import blockerd"], cwd="/", env=environment(),
+            [*_reachable(Path("/")), *_as(OTHER), sys.executable, "-c", "import blockerd"], cwd="/", env=environment(),
             capture_output=True, check=False, timeout=30,
         )  # fmt: skip
     except OSError:

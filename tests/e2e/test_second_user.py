@@ -2,6 +2,7 @@
 and on record, and nothing in the state becomes root's."""
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,7 +13,7 @@ import pytest
 
 from blockerd.report import consent
 from tests.e2e.install import NXDOMAIN, wait_until
-from tests.e2e.second_user import OTHER, Served, can_be_two
+from tests.e2e.second_user import OTHER, STRANGER, Served, can_be_two
 
 pytestmark = pytest.mark.needs_kernel("a second user: root", can_be_two())
 
@@ -37,7 +38,7 @@ def served() -> Iterator[Served]:
 
 
 def test_a_change_of_roots_is_live_on_record_and_there_after_a_restart(served: Served):
-    assert served.as_service("lists", "build").returncode == 0
+    assert served.call_as(OTHER, "lists", "build").returncode == 0
     dns = served.serve("service", "dns")
     served.serve("service", "control")
     served.wait_answering()
@@ -66,7 +67,7 @@ def test_consent_and_an_end_of_sharing_that_root_typed_reach_control(served: Ser
     served.serve("service", "control")
     wait_until(lambda: "pid" in served.call("portal", "status", "--json").stdout or served.pid("control"), 20)
     assert served.call("consent", stdin=f"{consent.WORDS}\n").returncode == 0
-    assert json.loads(served.as_service("consent", "show", "--json").stdout)["consent"] is True
+    assert json.loads(served.call_as(OTHER, "consent", "show", "--json").stdout)["consent"] is True
     wait_until(lambda: served.call("partner", "invite", "Robin").returncode == 0, 20, served.said)
     assert served.call("partner", "remove", "Robin").returncode == 0
     assert served.foreign() == []
@@ -108,7 +109,7 @@ def test_files_that_the_person_named_are_opened_as_root(served: Served):
     with TemporaryDirectory() as name:  # 0700, root's
         own = Path(name)
         (own / "list.txt").write_text("one.test\n")
-        assert served.as_service("lists", "build").returncode == 0
+        assert served.call_as(OTHER, "lists", "build").returncode == 0
         for words in (("export", "--out", f"{own}/out.jsonl"), ("report", "preview", "--html", f"{own}/page.html")):
             done = served.call(*words)
             assert done.returncode == 0, (words, done.stderr)
@@ -125,10 +126,74 @@ def test_files_that_the_person_named_are_opened_as_root(served: Served):
 
 
 def test_an_editor_works_as_root_on_a_file_that_only_the_service_reads(served: Served, monkeypatch: pytest.MonkeyPatch):
-    assert served.as_service("lists", "build").returncode == 0
+    assert served.call_as(OTHER, "lists", "build").returncode == 0
     monkeypatch.setenv("EDITOR", "sh -c 'id -u >>seen.txt; echo named.test >>$0'")
     done = served.call("edit", "block")
     assert done.returncode == 0, done.stderr
     assert (served.folder / "seen.txt").read_text() == "0\n"
     assert "named.test" in (served.var / "own" / "block.txt").read_text()
+    assert served.foreign() == []
+
+
+def test_a_segment_that_the_service_may_not_read_is_told_and_stops_nothing(served: Served):
+    assert served.call_as(OTHER, "lists", "build").returncode == 0
+    assert served.call("block", "site.test").returncode == 0
+    (segment,) = (served.var / "spool").glob("cli-*.seg")
+    os.chown(segment, 0, 0)
+    served.serve("control")
+
+    def trouble() -> str:
+        return str(json.loads(served.call("status", "--json").stdout)["journal"])
+
+    wait_until(lambda: f"{segment}: cannot be read" in trouble(), 20, served.said)
+    done = served.call("report", "preview")
+    assert (done.returncode, "cannot be read" in done.stderr) == (0, True)
+    os.chown(segment, OTHER, OTHER)
+    wait_until(lambda: not trouble(), 20, served.said)
+    assert "own lists: site.test" in served.call("export").stdout
+
+
+def test_names_of_readers_that_cannot_be_read_stop_all_mail(served: Served):
+    consent.leave(served.var, "Robin")
+    assert consent.leaving(served.var) == {"Robin"}
+    child = os.fork()
+    if not child:
+        os.seteuid(OTHER)
+        try:
+            consent.leaving(served.var)
+        except PermissionError:
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.parametrize("readable", [False, True])
+def test_whoever_is_neither_root_nor_the_service_is_told_what_can_be_told(served: Served, readable: bool):
+    if readable:
+        served.file.chmod(0o644)
+    served.call_as(OTHER, "lists", "build")
+    served.serve("dns")
+    served.wait_answering()
+    status = served.call_as(STRANGER, "status")
+    assert "sudo blockerd status" in status.stdout
+    assert (status.returncode, status.stderr) == (0 if readable else 1, "")
+    doctor = served.call_as(STRANGER, "doctor")
+    assert doctor.stderr == ""
+    assert "sudo blockerd doctor says the rest" in doctor.stdout
+    assert "did not come to its end" not in doctor.stdout
+    for words in (("log",), ("block", "site.test"), ("partner", "ls"), ("consent", "show"), ("lists", "ls")):
+        done = served.call_as(STRANGER, *words)
+        assert "Traceback" not in done.stderr, words
+        assert len(done.stderr.splitlines()) <= 1, words
+
+
+def test_the_record_of_a_rescue_is_the_services_and_root_stays_root(served: Served):
+    begin = (
+        "from pathlib import Path; from blockerd.cli import install, owner; from blockerd.settings import load\n"
+        f"settings = load(Path({str(served.file)!r}), {{}}, Path('/'))\n"
+    )
+    done = served.python(f"{begin}install._note_rescue(settings)\nimport os; assert os.geteuid() == 0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(list((served.var / "spool").glob("cli-*.seg"))) == 1
     assert served.foreign() == []

@@ -133,3 +133,12 @@ def test_a_resolver_that_was_chosen_by_hand_is_seen(path: str, content: str, nam
     at.parent.mkdir(parents=True)
     at.write_text(content)
     assert byhand.chosen(tmp_path) == names
+
+
+def test_whoever_may_not_read_settings_and_state_gets_what_can_be_told_and_how_to_see_the_rest():
+    told = examine(replace(WELL, hidden=True, generation=0, running=(), consent=False))
+    assert told[0].fix == "sudo blockerd doctor says the rest"
+    keys = {one.key for one in told}
+    assert keys.isdisjoint({"config", "processes", "policy", "journal", "consent", "belt", "mail"})
+    assert keys >= {"install", "answers", "system", "probe", "vpn"}
+    assert not [one for one in told if one.health is Health.BAD]
