@@ -63,8 +63,8 @@ def boot_id() -> str:
         return ""
 
 
-def raise_descriptor_limit(wanted: int = 8192) -> int:
-    """Lets this process open as many files as it may, `wanted` at most: each question under way needs a socket."""
+def raise_descriptor_limit(wanted: int = 16384) -> int:
+    """Lets this process open as many files as it may, `wanted` at most: a question under way may need six sockets."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     more = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < more:

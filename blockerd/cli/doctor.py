@@ -65,15 +65,8 @@ def run_doctor(args: argparse.Namespace) -> int:
 
 def gather(args: argparse.Namespace) -> Facts:
     """Everything the checks look at."""
-    problems: tuple[str, ...] = ()
-    settings = Settings()
-    try:
-        settings = load(path_of(args), os.environ, Path.cwd())
-    except ConfigUnreadable:
-        return _from_outside(replace(settings, dns=replace(settings.dns, listen=USUAL)))
-    except ConfigError as error:
-        problems = tuple(error.problems)
-    if not may_look(settings.state.dir):
+    settings, problems, hidden = _settings(args)
+    if hidden:
         return _from_outside(settings)
     machine = look(Path("/"), run)
     manifest = Applier(Path("/")).manifest
@@ -127,6 +120,19 @@ def gather(args: argparse.Namespace) -> Facts:
         probe_seconds=None if probed is None else max(0.0, clock.now() - probed.at / 1e6),
         by_hand=_by_hand(),
     )
+
+
+def _settings(args: argparse.Namespace) -> tuple[Settings, tuple[str, ...], bool]:
+    """The settings (the defaults where they are refused), what is wrong with them, and whether they or the state are
+    not for this user."""
+    usual = Settings()
+    try:
+        found = load(path_of(args), os.environ, Path.cwd())
+    except ConfigUnreadable:
+        return replace(usual, dns=replace(usual.dns, listen=USUAL)), (), True
+    except ConfigError as error:
+        return usual, tuple(error.problems), False
+    return found, (), not may_look(found.state.dir)
 
 
 def _from_outside(settings: Settings) -> Facts:

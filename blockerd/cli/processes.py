@@ -47,8 +47,8 @@ def run_dns(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     _log()
     _only(settings, "dns")
-    from blockerd.dns.listener import BindError, bind
     from blockerd.dns.process import main
+    from blockerd.dns.sockets import BindError, bind
     from blockerd.lists.guard import GuardError
 
     def listen(endpoints: Sequence[Endpoint]) -> list[tuple[socket.socket, socket.socket]]:

@@ -200,13 +200,13 @@ class ControlProcess:
             return False
         for change in changes_between(self._settings, fresh, at=clock.now_us(), by="user"):
             record(change, self._writer)
-        dns = running_pid(self._settings, "dns") if tell_dns and fresh.dns != self._settings.dns else 0
-        proxy = running_pid(self._settings, "proxy") if tell_dns and fresh != self._settings else 0
+        told = ("dns", "proxy") if tell_dns and fresh != self._settings else ()
+        pids = [running_pid(self._settings, what) for what in told]
         self._settings = self.keeper.settings = self.life.settings = self.reports.settings = fresh
         self.networks.settings = fresh
         self._admit_agents()
         watch.renew(fresh)
-        for pid in filter(None, (dns, proxy)):
+        for pid in filter(None, pids):
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGHUP)
         return True

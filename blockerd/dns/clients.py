@@ -27,10 +27,14 @@ class _Known:
 
 
 class Clients:
-    """The devices of a home; `groups` are (networks in CIDR form, enrolled)."""
+    """The devices of a home; `groups` are (networks in CIDR form, enrolled).
 
-    def __init__(self, groups: Iterable[tuple[Iterable[str], bool]] = ()) -> None:
+    `here` are the addresses that this machine answers at: asked there by itself, it is the sender at that address too.
+    """
+
+    def __init__(self, groups: Iterable[tuple[Iterable[str], bool]] = (), here: Iterable[str] = ()) -> None:
         self._groups = [([ipaddress.ip_network(one) for one in networks], enrolled) for networks, enrolled in groups]
+        self._here = frozenset(packed(host) for host in here)
         self._known: dict[bytes, _Known] = {}
 
     def may_ask(self, address: bytes, now: float) -> bool:
@@ -64,7 +68,7 @@ class Clients:
     def _judge(self, address: bytes, now: float) -> _Known:
         """The group with the longest network that holds the address; none: of this home, not recorded."""
         at = ipaddress.ip_address(address)
-        if at.is_loopback:
+        if at.is_loopback or address in self._here:
             return _Known(True, True, True, 0.0, now)
         held = [
             (network.prefixlen, enrolled)

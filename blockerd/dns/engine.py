@@ -80,7 +80,7 @@ class Asked:
 
 @dataclass(slots=True)
 class Counters:
-    """What this process did since its start. `fast` counts what `wire` answered."""
+    """What this process did since its start, with what `wire` answered."""
 
     queries: int = 0
     blocked: int = 0
@@ -167,8 +167,11 @@ class Engine:
             made = question.id.to_bytes(2, "big") + fresh(entry, question, message.opt_record(question))
             return _fit(made, question, forward.limit)
         answer = None if told else self.late(forward, now)
+        old = answer is not None or (told and self.has_old(forward, now))
         if packet != b"":
-            self._remember_failure(forward.key, now + (FAILED_FOR if answer is None else FAILED_FOR_WITH_OLD))
+            self._remember_failure(forward.key, now + (FAILED_FOR_WITH_OLD if old else FAILED_FOR))
+        if told:
+            return b""
         if answer is None:
             self.counters.servfail += 1
             answer = message.failure(question, gate.SERVFAIL)
@@ -187,6 +190,13 @@ class Engine:
             return False
         entry = self.cache.stale(forward.key, now)
         return entry is not None and entry.alias == forward.instead
+
+    def forget(self) -> None:
+        """Forgets every answer and failure."""
+        self.cache.clear()
+        self.failed.clear()
+        self.fast.templates.clear()
+        self.fast.memo.clear()
 
     def _old(self, question: Question, alias: bytes, client: str, now: float) -> bytes | None:
         if self._fleeting(question.name):

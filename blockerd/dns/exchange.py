@@ -114,7 +114,11 @@ class Step(Enum):
 
 @dataclass(slots=True, eq=False)
 class Try:
-    """One packet to one server, and until when its answer is worth waiting for before another try is made."""
+    """One packet to one server, and until when its answer is worth waiting for before another try is made.
+
+    `over` once its answer was heard: what else comes is a duplicate. `retried` once a packet that anybody could have
+    sent had the question asked again.
+    """
 
     server: Server
     packet: bytes
@@ -122,6 +126,8 @@ class Try:
     edns: bool
     asked: float
     until: float
+    over: bool = False
+    retried: bool = False
 
 
 class Exchange:
@@ -131,7 +137,19 @@ class Exchange:
     """
 
     __slots__ = (
-        *("_chance", "_detours", "_end_by", "_miscased", "_name", "_qtype", "_query", "_refused", "_servers", "_turn"),
+        *(
+            "_chance",
+            "_current",
+            "_detours",
+            "_end_by",
+            "_miscased",
+            "_name",
+            "_qtype",
+            "_query",
+            "_refused",
+            "_servers",
+            "_turn",
+        ),
         *("_waits", "reply", "scan"),
     )
 
@@ -144,6 +162,7 @@ class Exchange:
         self._servers = order(servers, now, chance)
         self._waits = _waits(self._servers, now)
         self._turn = 0
+        self._current: Server | None = None
         self._detours: list[tuple[Server, bool, bool]] = []
         self._refused: list[Server] = []
         self._miscased = False
@@ -167,10 +186,13 @@ class Exchange:
         until = min(now + wait, self._end_by)
         if until <= now:
             return None
+        self._current = server
         return Try(server, self._packet(server, stream, edns), stream, edns, now, until)
 
     def arrived(self, attempt: Try, packet: bytes, now: float) -> Step:
         """Judges `packet`, which came to `attempt`'s socket from its server's address."""
+        if attempt.over:
+            return Step.WAIT
         if not matches(packet, attempt.packet):
             return self._other(attempt, packet, now)
         scan = answer(packet, self._name, self._qtype)
@@ -183,6 +205,7 @@ class Exchange:
                 return Step.WAIT
         server = attempt.server
         server.good(now - attempt.asked)
+        attempt.over = True
         rcode = packet[3] & 0x0F
         if packet[2] & 0x02 and not attempt.stream:
             return self._detour(server, stream=True, edns=attempt.edns)
@@ -193,6 +216,8 @@ class Exchange:
         self.reply, self.scan = packet, scan
         if rcode in (_SERVFAIL, _REFUSED):
             self._refused.append(server)
+            if self._current not in self._refused:
+                return Step.WAIT  # for the one that is being asked already
             if self._in_turn():
                 return Step.AGAIN
         return Step.ANSWER
@@ -219,7 +244,8 @@ class Exchange:
         Neither is believed over UDP: whoever forges one gets nothing but another question from us.
         """
         server = attempt.server
-        if attempt.edns and _bare_formerr(packet, attempt.packet):
+        if attempt.edns and not attempt.retried and _bare_formerr(packet, attempt.packet):
+            attempt.retried = True
             return self._detour(server, stream=attempt.stream, edns=False)
         if not matches_but_case(packet, attempt.packet):
             return Step.WAIT

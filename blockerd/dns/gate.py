@@ -32,7 +32,7 @@ class Refused(Exception):
 class Question(NamedTuple):
     """A query that passed. `raw` is the question section as sent (case kept), `name` its canonical wire name.
 
-    `size` is the largest UDP answer the client takes; `options` the OPT record's rdata.
+    `size` is the largest UDP answer the client takes, in octets.
     """
 
     id: int

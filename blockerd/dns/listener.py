@@ -1,4 +1,4 @@
-"""Sockets of the resolver: binds, reads batches, hands leftovers to the engine, sends answers.
+"""The resolver at its sockets: reads batches, hands leftovers to the engine, sends answers.
 
 `Resolver` owns the sockets and the loop's callbacks; one event loop, one thread. Nothing is read before `go` is
 called with a good policy. A datagram handler's surprise is counted and logged once per kind, and the next packet is
@@ -12,10 +12,10 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from blockerd import clock
 from blockerd.dns.batch import Batch, open_batch
-from blockerd.dns.cache import Key
 from blockerd.dns.clients import Clients, packed
 from blockerd.dns.engine import PATIENCE, Engine, Forward
 from blockerd.dns.reply import Scan
@@ -23,7 +23,9 @@ from blockerd.dns.tcp import Connections
 from blockerd.dns.upstream import Upstreams
 from blockerd.dns.wire import BATCH, Serve
 from blockerd.journal.spool import From, Writer
-from blockerd.settings import Endpoint
+
+if TYPE_CHECKING:
+    from blockerd.dns.cache import Key
 
 log = logging.getLogger(__name__)
 
@@ -37,16 +39,13 @@ TURN = 0.002
 """Seconds that one call of the reader may take before timers, upstreams and TCP have their turn."""
 
 _LAST_REPLIES = 10.0
-_RECEIVE_BYTES = 4 * 1024 * 1024
 _LAN = {socket.AF_INET: From.ADDRESSES4, socket.AF_INET6: From.ADDRESSES6}
 _LOOPBACK = {"127.0.0.1": From.LOOPBACK4, "::1": From.LOOPBACK6}
 
 
-Bind = Callable[[Sequence[Endpoint]], list[tuple[socket.socket, socket.socket]]]
-
-
-class BindError(OSError):
-    """An address cannot be listened on; the message says which, why and by whom it is held where that is known."""
+Reply = Callable[[bytes], None]
+Waiting = list[tuple[Forward, Reply]]
+"""Who waits for the answer to one question, which the first of them had asked; that one may have had an answer."""
 
 
 @dataclass(slots=True)
@@ -58,57 +57,8 @@ class _Udp:
     more: Callable[[int], object]
 
 
-def bind(endpoints: Sequence[Endpoint]) -> list[tuple[socket.socket, socket.socket]]:
-    """A UDP and a listening TCP socket for every endpoint; all or none.
-
-    Raises:
-        BindError: one of them is taken or not allowed.
-    """
-    pairs: list[tuple[socket.socket, socket.socket]] = []
-    try:
-        for endpoint in endpoints:
-            pair = _pair(endpoint)
-            if pair:
-                pairs.append(pair)
-    except BindError:
-        for udp, tcp in pairs:
-            udp.close()
-            tcp.close()
-        raise
-    return pairs
-
-
-def _pair(endpoint: Endpoint) -> tuple[socket.socket, socket.socket] | None:
-    """None where the machine has no IPv6 at all and the endpoint is its loopback address."""
-    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
-    made: list[socket.socket] = []
-    try:
-        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-            sock = socket.socket(family, kind | socket.SOCK_CLOEXEC)
-            made.append(sock)
-            sock.setblocking(False)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            if kind == socket.SOCK_STREAM:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((endpoint.host, endpoint.port))
-    except OSError as error:
-        for sock in made:
-            sock.close()
-        if family == socket.AF_INET6 and endpoint.host == "::1" and error.errno in _NO_IPV6:
-            return None
-        raise BindError(error.errno, f"{endpoint}: {error.strerror}") from None
-    made[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
-    made[1].listen(256)
-    return made[0], made[1]
-
-
-_NO_IPV6 = (97, 99, 49, 10047, 10049)
-"""EAFNOSUPPORT and EADDRNOTAVAIL of Linux, macOS and Windows: a machine without IPv6 still gets its filter."""
-
-
 class Resolver:
-    """Serves the sockets of `bind` once `go` has given it an engine and a hot path."""
+    """Serves the sockets of `dns.sockets.bind` once `go` has given it an engine and a hot path."""
 
     def __init__(
         self,
@@ -122,7 +72,7 @@ class Resolver:
         self._writer = writer
         self._upstreams = upstreams
         self._loop = loop
-        self._waiting: dict[Key, list[tuple[Forward, Callable[[bytes], None]]]] = {}
+        self._waiting: dict[tuple[Key, bytes], Waiting] = {}
         self._clients = clients or Clients()
         self._connections = Connections(self._stream, loop, lambda client: self._clients.near(packed(client)))
         self._servers: list[asyncio.Server] = []
@@ -131,7 +81,6 @@ class Resolver:
         self._engine: Engine | None = None
         self._serve: Serve | None = None
         self._seen: set[str] = set()
-        self.fast_answers = 0
 
     async def go(self, engine: Engine, serve: Serve) -> None:
         """Begins to read, with a good policy."""
@@ -179,6 +128,7 @@ class Resolver:
 
     def _batch(self, udp: _Udp, lengths: Sequence[int]) -> None:
         assert self._serve is not None
+        assert self._engine is not None
         batch, names, numbers = udp.batch, self._names, self._numbers
         now = clock.now()
         seats: list[int] | None = [] if udp.lan else None
@@ -192,11 +142,14 @@ class Resolver:
             sizes, rest = [0] * len(lengths), list(range(len(lengths)))
             names.clear()
             numbers.clear()
+        counters, answered, blocked = self._engine.counters, len(lengths) - len(rest), len(names)
+        counters.queries += answered
+        counters.blocked += blocked
+        counters.cached += answered - blocked
         if names:
             self._record(udp, names, numbers, seats)
             names.clear()
             numbers.clear()
-        self.fast_answers += len(lengths) - len(rest)
         if not rest:
             batch.send(sizes, ())
             return
@@ -241,7 +194,7 @@ class Resolver:
         return True
 
     def _handle(
-        self, packet: bytes, client: str, now: float, reply: Callable[[bytes], None],
+        self, packet: bytes, client: str, now: float, reply: Reply,
         *, stream: bool = False, unlisted: bool = False,
     ) -> bytes | None:  # fmt: skip
         """The engine's answer, b"" for none, or None where `reply` will be called later."""
@@ -256,38 +209,48 @@ class Resolver:
             return None
         return outcome or b""
 
-    def _forward(self, forward: Forward, reply: Callable[[bytes], None], now: float) -> None:
+    def _forward(self, forward: Forward, reply: Reply, now: float) -> None:
         """Asks an upstream; equal questions under way are merged into one (CVE-2020-25686)."""
-        waiting = self._waiting.get(forward.key)
+        assert self._engine is not None
+        key = forward.key, forward.instead
+        waiting = self._waiting.get(key)
         if waiting is not None:
-            if waiting[0][1] is _nobody and self._engine:
-                reply(self._engine.late(forward, now) or b"")
+            served = waiting[0][1] is _nobody
+            old = self._engine.late(forward, now) if served else None
+            if old is not None:
+                reply(old)
             elif len(waiting) < MOST_WAITING:
                 waiting.append((forward, reply))
             else:
                 reply(b"")
             return
-        self._waiting[forward.key] = [(forward, reply)]
-        if self._engine and self._engine.has_old(forward, now):
-            self._upstreams.deadlines.at(self._loop.time() + PATIENCE, partial(self._impatient, forward.key))
-        self._upstreams.ask(forward.query, partial(self._replied, forward.key))
+        waiting = self._waiting[key] = [(forward, reply)]
+        if self._engine.has_old(forward, now):
+            self._upstreams.deadlines.at(self._loop.time() + PATIENCE, partial(self._impatient, waiting))
+        self._upstreams.ask(forward.query, partial(self._replied, waiting))
 
-    def _impatient(self, key: Key) -> None:
-        """Serves the old answer to all who still wait for `key`; the upstream's own is kept when it comes."""
-        waiting, now = self._waiting.get(key), clock.now()
-        if not waiting or not self._engine:
+    def _impatient(self, waiting: Waiting) -> None:
+        """Serves the old answer to all who still wait, where there is one; the upstream's own is kept when it comes."""
+        first, now = waiting[0][0], clock.now()
+        if not self._engine or self._waiting.get((first.key, first.instead)) is not waiting:
             return
+        still: Waiting = [(first, _nobody)]
         for forward, reply in waiting:
-            reply(self._engine.late(forward, now) or b"")
-        waiting[:] = [(waiting[0][0], _nobody)]  # whose reply is kept when it comes
+            old = self._engine.late(forward, now)
+            if old is None:
+                still.append((forward, reply))
+            else:
+                reply(old)
+        waiting[:] = still
 
-    def _replied(self, key: Key, packet: bytes | None, scan: Scan | None) -> None:
+    def _replied(self, waiting: Waiting, packet: bytes | None, scan: Scan | None) -> None:
         assert self._engine is not None
-        now = clock.now()
-        for number, (forward, reply) in enumerate(self._waiting.pop(key)):
+        now, first = clock.now(), waiting[0][0]
+        del self._waiting[first.key, first.instead]
+        for number, (forward, reply) in enumerate(waiting):
             try:
-                first, told = number == 0, reply is _nobody
-                answer = self._engine.finish(forward, packet, now, scan=scan, first=first, told=told)
+                told = reply is _nobody
+                answer = self._engine.finish(forward, packet, now, scan=scan, first=number == 0, told=told)
             except Exception as error:  # the same edge, for replies
                 self._surprise("reply", error)
                 answer = self._engine.finish(forward, None, now)
@@ -299,7 +262,7 @@ class Resolver:
             batch.later(to, answer)
             self._upstreams.sockets.after(batch.flush)
 
-    def _stream(self, packet: bytes, client: str, reply: Callable[[bytes], None]) -> None:
+    def _stream(self, packet: bytes, client: str, reply: Reply) -> None:
         """A question that came over TCP."""
         now = clock.now()
         if not self._clients.may_ask(packed(client), now):

@@ -18,16 +18,16 @@ from blockerd.dns import roads, safesearch, special
 from blockerd.dns.cache import Cache
 from blockerd.dns.clients import Clients, packed
 from blockerd.dns.engine import Counters, Engine, block_tail
+from blockerd.dns.following import Following
 from blockerd.dns.gate import Question
-from blockerd.dns.listener import Bind, Resolver, bind
+from blockerd.dns.listener import Resolver
+from blockerd.dns.sockets import Bind, bind
 from blockerd.dns.upstream import Upstreams
 from blockerd.dns.wire import Fast, make_serve, next_second, prepare
 from blockerd.journal import spool
 from blockerd.journal.alive import COUNTERS, AliveMark, Mark
 from blockerd.journal.ended import ending, note_of
-from blockerd.lists.guard import Protected, guard_of
-from blockerd.lists.snapshot import SnapshotError, read_pointer
-from blockerd.lists.state import open_policy
+from blockerd.lists.guard import guard_of
 from blockerd.model import Decision, kind_of
 from blockerd.policy.decide import Policy
 from blockerd.policy.name import from_text, site_of, to_text
@@ -40,8 +40,8 @@ log = logging.getLogger(__name__)
 TICK = 0.25
 """Seconds between two looks at `policy.current`: a change is live within this time."""
 
-BAD_AGAIN = 2.0
-"""Seconds until a policy that could not be opened is looked at again: reading it takes a while, and it rarely heals."""
+STEP = 1.0
+"""Seconds between two ticks by which a clock is not slewed but set."""
 
 _COLLECT = (50_000, 20, 50)
 """How seldom cycles are looked for: a kept answer is made of tuples that are in none, and each look goes through them
@@ -59,20 +59,15 @@ class DnsProcess:
         self._settings = settings
         self._bind = listen
         self._reload = reload
-        self._folder = settings.state.dir
-        self._guard: Protected = guard_of(settings)
+        self._following = Following(settings.state.dir, lambda: guard_of(self._settings))
         self._writer = spool.Writer(
             spool_folder(settings), "dns", clock.now_us, clock.monotonic, cap_bytes=settings.dns.spool_mb << 20
         )
         self._cache = Cache(settings.dns.cache_entries)
-        self._stamp: tuple[int, ...] = ()
-        self._bad_stamp: tuple[int, ...] = ()
-        self._again_at = 0.0
-        self._problem = ""
-        self._roads = roads.Roads()
-        self._roads_stamp: tuple[int, ...] = ()
+        self._roads = roads.Following(settings.state.dir / "run" / roads.FILE, boot_id)
         self._upstreams: Upstreams | None = None
         self._since = 0.0
+        self._booted = 0.0
         self._next_change: float | None = None
         self._engine: Engine | None = None
         self._clients = Clients()
@@ -126,8 +121,12 @@ class DnsProcess:
     async def _tick(self, lifeline: Lifeline) -> None:
         """Looks for a new policy, ends memos, counts losses, says how things are."""
         now = clock.now()
-        self._follow(now)
-        self._follow_roads()
+        self._mind_the_clock(now)
+        policy = self._following.poll(self._engine.policy if self._engine else None, now)
+        if policy:
+            self._adopt(policy, now)
+        if self._roads.poll(clock.boottime_us()):
+            self._lead()
         if self._engine and self._resolver and not self._ticks:
             await self._resolver.go(self._engine, make_serve(self._engine.fast))
             lifeline.say("ready")
@@ -147,6 +146,12 @@ class DnsProcess:
             self._mark(What.MARK)
         if lost := self._writer.take_lost():
             self._lost(lost)
+
+    def _mind_the_clock(self, now: float) -> None:
+        """Forgets what has a time to end where the clock was set back: it would stay for as long as the step."""
+        before, self._booted = self._booted, now - clock.boottime_us() / 1e6
+        if self._engine and self._booted < before - STEP:
+            self._engine.forget()
 
     def _moment(self) -> tuple[int, int, int, str, int]:
         """Now by every clock (µs), the boot and the number of this run, as alive marks keep it."""
@@ -182,14 +187,15 @@ class DnsProcess:
 
     def _read_again(self, loop: asyncio.AbstractEventLoop) -> None:
         """SIGHUP: takes up upstreams, cache and answers of an edited configuration; a bad one is told and left."""
-        self._stamp = ()
+        self._following.again()
         try:
             fresh = self._reload()
         except ConfigError as error:
             log.warning("%s; the settings stay as they were", "; ".join(error.problems))
             return
-        if fresh.dns.listen != self._settings.dns.listen:
-            log.warning("dns.listen has changed: it takes effect at the next start")
+        for key in ("listen", "spool_mb"):
+            if getattr(fresh.dns, key) != getattr(self._settings.dns, key):
+                log.warning("dns.%s has changed: it takes effect at the next start", key)
         self._settings = fresh
         if self._resolver:
             self._clients = _clients(fresh)
@@ -202,78 +208,25 @@ class DnsProcess:
             if self._resolver and self._ticks:
                 self._resolver.change(self._engine, make_serve(self._engine.fast))
 
-    def _follow(self, now: float) -> None:
-        """Takes up a policy that is not the live one; a bad one is told once and the live one stays."""
-        try:
-            stat = os.stat(self._folder / "policy.current")
-        except OSError:
-            self._complain("no policy yet; run: blockerd lists build")
-            return
-        stamp = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
-        if stamp == self._stamp or (stamp == self._bad_stamp and now < self._again_at):
-            return
-        try:
-            policy = self._open()
-        except (SnapshotError, ValueError, KeyError, TypeError) as error:
-            self._complain(str(error))
-            self._bad_stamp, self._again_at = stamp, now + BAD_AGAIN
-            return
-        pointer = read_pointer(self._folder)
-        older = pointer is not None and policy.generation != pointer.generation
-        self._stamp = () if older else stamp
-        self._bad_stamp, self._again_at = stamp, now + BAD_AGAIN
-        self._problem = (
-            f"policy {policy.generation} is used, the newer one is damaged; run: blockerd lists build" if older else ""
-        )
-        if not older or self._engine is None:
-            self._adopt(policy, now)
-
-    def _follow_roads(self) -> None:
-        """Asks other resolvers about the zones in `run/roads.json`, and no longer where their time is over."""
-        path = self._folder / "run" / roads.FILE
-        try:
-            stat = os.stat(path)
-            stamp: tuple[int, ...] = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
-        except OSError:
-            stamp = ()
-        now = clock.boottime_us()
-        if stamp == self._roads_stamp and not 0 < self._roads.end <= now:
-            return
-        self._roads_stamp = stamp
-        fresh = roads.read(path, boot_id(), now) if stamp else roads.Roads()
-        changed, self._roads = fresh.zones != self._roads.zones, fresh
-        if changed and self._upstreams:
-            self._upstreams.lead(fresh.zones)
-        if changed and self._engine:
-            self._lead(self._engine)
-
-    def _lead(self, engine: Engine) -> None:
-        """Lets `engine` know the roads; what it keeps ready for other zones' answers is made anew."""
-        local = self._local()
-        engine.local, engine.fleeting = local, frozenset(self._roads.zones)
-        engine.special = special.table(private_relay=self._settings.dns.private_relay, local=local)
-        engine.failed.clear()
-        engine.fast.templates.clear()
-        engine.fast.memo.clear()
+    def _lead(self) -> None:
+        """Lets upstreams and engine know the roads; what is kept ready for other zones' answers is made anew."""
+        if self._upstreams:
+            self._upstreams.lead(self._roads.zones)
+        engine = self._engine
+        if engine:
+            engine.local, engine.fleeting = self._local(), frozenset(self._roads.zones)
+            engine.special = special.table(private_relay=self._settings.dns.private_relay, local=engine.local)
+            engine.failed.clear()
+            engine.fast.templates.clear()
+            engine.fast.memo.clear()
 
     def _local(self) -> frozenset[bytes]:
         """Zones in wire form that a resolver in this network knows, configured or for now."""
         return frozenset(from_text(zone) for zone, _ in self._settings.dns.local_domains) | frozenset(self._roads.zones)
 
-    def _complain(self, problem: str) -> None:
-        if problem != self._problem:
-            self._problem = problem
-            log.warning("%s", problem)
-
-    def _open(self) -> Policy:
-        pointer = read_pointer(self._folder)
-        live = self._engine.policy if self._engine else None
-        same = pointer is not None and live is not None and live.generation == pointer.generation
-        return open_policy(self._folder, self._guard, live.table if live and same else None)
-
     def _adopt(self, policy: Policy, now: float) -> None:
         """Makes `policy` the live one, with the hot path as of `now`."""
-        fast = prepare(policy, now, block_tail(policy), protected_digest=self._guard.digest)
+        fast = prepare(policy, now, block_tail(policy), protected_digest=self._following.guard.digest)
         if self._engine is None:
             self._engine = self._engine_for(policy, fast, Counters())
         else:
@@ -321,12 +274,10 @@ class DnsProcess:
     def _say_status(self, now: float) -> None:
         """Writes `run/dns.json` where something changed, for `status`; a page of memory, no sync."""
         assert self._engine is not None
-        assert self._resolver is not None
-        policy, counters = self._engine.policy, asdict(self._engine.counters)
-        counters["queries"] += self._resolver.fast_answers
+        policy = self._engine.policy
         status = {
-            "pid": os.getpid(), "generation": policy.generation, "state": policy.state.number, "counters": counters,
-            "cache": len(self._cache), "problem": self._problem,
+            "pid": os.getpid(), "generation": policy.generation, "state": policy.state.number,
+            "counters": asdict(self._engine.counters), "cache": len(self._cache), "problem": self._following.problem,
         }  # fmt: skip
         data = json.dumps(status).encode()
         if data == self._status:
@@ -348,7 +299,8 @@ def _upstreams(settings: Settings, loop: asyncio.AbstractEventLoop) -> Upstreams
 
 
 def _clients(settings: Settings) -> Clients:
-    return Clients((client.addresses, client.enrolled) for client in settings.client)
+    here = (endpoint.host for endpoint in settings.dns.listen)
+    return Clients(((client.addresses, client.enrolled) for client in settings.client), here)
 
 
 def _told(mark: Mark | None) -> dict[str, int | str]:

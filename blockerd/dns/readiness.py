@@ -10,7 +10,7 @@ Called by `dns.upstream` and `dns.listener`; one event loop, one thread.
 import asyncio
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 
 _AT_ONCE = 128
@@ -32,11 +32,15 @@ class Readiness:
             loop.add_reader(self._epoll.fileno(), self._ready, self._epoll)
 
     def watch(self, sock: socket.SocketType, call: Callable[[], None]) -> None:
-        """Calls `call` each time `sock` can be read, or has an error to tell."""
+        """Calls `call` each time `sock` can be read, or has an error to tell.
+
+        Raises:
+            OSError: the system takes no more of them.
+        """
         descriptor = sock.fileno()
         if self._epoll:
-            self._waiting[descriptor] = call
             self._epoll.register(descriptor, select.EPOLLIN)
+            self._waiting[descriptor] = call
         else:
             self._loop.add_reader(descriptor, call)
 
@@ -103,13 +107,20 @@ class Deadlines:
             self._timer = None
 
     def _due(self) -> None:
+        """Calls all whose time has come; what one raises is the loop's to tell, and those behind it are called next."""
         self._timer = None
         order = self._order
-        while order and order[0] * ROW <= self._loop.time():
-            for call in self._rows.pop(heappop(order)):
-                call()
-        if order:
-            self._arm(order[0])
+        row: Iterator[Callable[[], None]] = iter(())
+        try:
+            while order and order[0] * ROW <= self._loop.time():
+                row = iter(self._rows.pop(heappop(order)))
+                for call in row:
+                    call()
+        finally:
+            for call in row:
+                self.at(self._loop.time(), call)
+            if order:
+                self._arm(order[0])
 
     def _arm(self, number: int) -> None:
         """Has the loop call for this row, unless it will before: one called may have set a later time meanwhile."""

@@ -7,7 +7,7 @@ Refuses what is no address of another machine. Written by `control.networks`, re
 
 import ipaddress
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,6 +61,34 @@ def read(path: Path, boot: str, boottime: int) -> Roads:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return Roads()
     return Roads(zones, min((road.until for road in live if road.until), default=0))
+
+
+class Following:
+    """The roads in force, of the file at `path`; `boot` tells which boot this is."""
+
+    def __init__(self, path: Path, boot: Callable[[], str]) -> None:
+        self._path = path
+        self._boot = boot
+        self._roads = Roads()
+        self._stamp: tuple[int, ...] = ()
+
+    @property
+    def zones(self) -> Mapping[bytes, tuple[Upstream, ...]]:
+        """Whom to ask, by zone."""
+        return self._roads.zones
+
+    def poll(self, boottime: int) -> bool:
+        """True where other zones or servers hold at `boottime` (CLOCK_BOOTTIME in µs) than at the last look."""
+        try:
+            stat = self._path.stat()
+            stamp: tuple[int, ...] = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+        except OSError:
+            stamp = ()
+        if stamp == self._stamp and not 0 < self._roads.end <= boottime:
+            return False
+        self._stamp, before = stamp, self._roads
+        self._roads = read(self._path, self._boot(), boottime) if stamp else Roads()
+        return self._roads.zones != before.zones
 
 
 def elsewhere(server: str) -> bool:

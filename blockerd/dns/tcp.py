@@ -9,11 +9,14 @@ from collections import Counter
 from collections.abc import Callable
 
 IDLE = 10.0
-"""Seconds a connection may be silent (RFC 7766 section 6.2.3)."""
+"""Seconds a connection may go without a whole question or an answer (RFC 7766 section 6.2.3)."""
 
 MOST, MOST_PER_CLIENT = 256, 64
 MOST_UNDER_WAY = 100
 """Questions of one connection that wait for their answers; the next is read when one is answered."""
+
+MOST_HELD = 1 << 20
+"""Octets of answers that a client may leave untaken; with more, its connection is ended."""
 
 Handle = Callable[[bytes, str, Callable[[bytes], None]], None]
 """(packet, client, reply): answers by calling `reply` with the message, b"" for nothing, now or later, exactly once."""
@@ -87,7 +90,6 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Takes octets; whole frames are handled at once."""
         self._data += data
-        self._last = self._owner.loop.time()
         self._frames()
 
     def eof_received(self) -> bool:
@@ -135,11 +137,15 @@ class Connection(asyncio.Protocol):
             packet = bytes(self._data[2:end])
             del self._data[:end]
             self._under_way += 1
+            self._last = self._owner.loop.time()
             self._owner.handle(packet, self._client, self._reply)
 
     def _reply(self, answer: bytes) -> None:
         self._under_way -= 1
         if self._transport is None or self._transport.is_closing():
+            return
+        if answer and self._full and self._transport.get_write_buffer_size() > MOST_HELD:
+            self.abort()
             return
         if answer:
             self._last = self._owner.loop.time()
@@ -154,7 +160,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def _idle(self) -> None:
-        """Ends the connection when it was silent for IDLE seconds, also where it waits in the middle of a frame."""
+        """Ends the connection when nothing came of it for IDLE seconds, also where a frame comes octet by octet."""
         left = self._last + IDLE - self._owner.loop.time()
         if left > 0.01:
             self._timer = self._owner.loop.call_later(left, self._idle)

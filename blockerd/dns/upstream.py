@@ -6,6 +6,7 @@ that encrypts is never replaced by one that does not. One event loop owns everyt
 """
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,8 @@ from blockerd.settings import Endpoint, Scheme, Upstream
 
 if TYPE_CHECKING:
     from blockerd.dns.secure import Channel
+
+log = logging.getLogger(__name__)
 
 MAX_PENDING = 2000
 """Questions under way at once; beyond it a new one is refused rather than the memory filled."""
@@ -52,6 +55,7 @@ class Upstreams:
         self.tasks: set[asyncio.Task[None]] = set()
         self._bootstrap = tuple(bootstrap)
         self._channels: dict[Server, Channel] = {}
+        self._seen: set[str] = set()
         self._pool = b""
         self._drawn = 0
         self._held: list[_Asking] | None = None
@@ -125,6 +129,13 @@ class Upstreams:
             found = self._channels[server] = open_channel(server.address, self._bootstrap)
         return found
 
+    def surprise(self, error: Exception) -> None:
+        """Says, once per kind, that a question could not be asked for a reason that nobody thought of."""
+        kind = type(error).__name__
+        if kind not in self._seen:
+            self._seen.add(kind)
+            log.warning("asking an upstream: %s, further ones are not logged", kind, exc_info=error)
+
     def close(self) -> None:
         """Lets everything go; questions under way are not answered any more."""
         self.deadlines.end()
@@ -151,6 +162,13 @@ class _Asking:
 
     def go_on(self, now: float) -> None:
         """Makes the next try that can be made at `now`; ends when there is none."""
+        try:
+            self._next_try(now)
+        except Exception as error:  # nobody would be left to end it: all who ask for the name would wait for ever
+            self._owner.surprise(error)
+            self._end(None)
+
+    def _next_try(self, now: float) -> None:
         while attempt := self._exchange.next(now):
             if attempt.stream:
                 self._try, self._asked = attempt, True
@@ -172,12 +190,12 @@ class _Asking:
         try:
             sock = socket.SocketType(socket.AF_INET6 if ":" in address.host else socket.AF_INET, _DATAGRAM)
             sock.connect((address.host, address.port))
-        except OSError:  # no descriptors left, no such family here, no way there
+            self._owner.sockets.watch(sock, partial(self._readable, attempt, sock))
+        except OSError:  # no descriptors left, no memory, no such family here, no way there
             if sock:
                 sock.close()
             return None
         self._socks.append(sock)
-        self._owner.sockets.watch(sock, partial(self._readable, attempt, sock))
         return sock
 
     def send(self, attempt: Try, sock: socket.SocketType) -> None:
@@ -212,6 +230,8 @@ class _Asking:
         return step is not Step.WAIT
 
     def _gone(self, attempt: Try, sock: socket.SocketType) -> None:
+        if not self._done:
+            return
         self._socks.remove(sock)
         self._owner.sockets.close(sock)
         now = self._owner.loop.time()
@@ -234,18 +254,19 @@ class _Asking:
 
     async def _stream(self, attempt: Try) -> None:
         """Asks over a connection: one of its own for TCP (RFC 7766 section 5), the kept one where it is encrypted."""
-        packet = None
+        heard = False
         try:
             async with asyncio.timeout_at(attempt.until):
                 if attempt.server.address.scheme in (Scheme.TLS, Scheme.HTTPS):
                     packet = await self._owner.channel(attempt.server).ask(attempt.packet)
                 else:
                     packet = await exchange_tcp(attempt.server.address, attempt.packet)
+            heard = not self._done or self._judge(attempt, packet)
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             pass
-        if not self._done:
-            return
-        if packet is None or not self._judge(attempt, packet):
+        except Exception as error:  # the same: it counts as no answer
+            self._owner.surprise(error)
+        if self._done and not heard:
             now = self._owner.loop.time()
             self._exchange.failed(attempt, now)
             if attempt is self._try:
@@ -255,14 +276,16 @@ class _Asking:
         done, self._done = self._done, None
         if not done:
             return
+        scan = self._exchange.scan
         for sock in self._socks:
             self._owner.sockets.close(sock)
+        del self._exchange, self._socks  # the deadlines of the tries hold this object for seconds yet, and little else
         current = asyncio.current_task(self._owner.loop) if self._tasks else None
         for task in self._tasks:
             if task is not current:
                 task.cancel()
         self._owner.pending -= 1
-        done(packet, self._exchange.scan)
+        done(packet, scan)
 
 
 async def exchange_tcp(address: Upstream, query: bytes) -> bytes:

@@ -32,6 +32,9 @@ OPT_LENGTH = 11
 _LONGEST = 255 + 4
 """Octets of the longest question: name, type, class (RFC 1035 section 2.3.4)."""
 
+_AFTER_TLD = 6
+"""Octets from the length of the last label to the end of a question, that label apart: it, the root, type, class."""
+
 _SLOW = -1
 _PASS = -2
 _SITE, _WHOLE, _NOTHING = 0, 1, 2
@@ -217,7 +220,8 @@ def make_serve(fast: Fast) -> Serve:  # noqa: C901 - one closure over one loop: 
                                     break
                                 at += label + 1
                                 if not (tld_rules or low[at + low[at] + 1]):
-                                    strip = _PASS
+                                    # Elsewhere than before type and class: what ends like an OPT record was none.
+                                    strip = _PASS if at + low[at] + _AFTER_TLD == len(low) else _SLOW
                                     break
                                 verdicts = below
                                 name = low[at:-4]

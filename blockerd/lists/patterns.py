@@ -5,6 +5,7 @@ Loaded only where a list really has patterns.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from blockerd.policy.match import Combo
 from blockerd.policy.rule import Rule
@@ -21,31 +22,47 @@ class PatternError(ValueError):
 
 
 class PatternSet:
-    """Compiled patterns; `rules` keeps their order."""
+    """Compiled patterns; `rules` keeps their order.
+
+    Raises:
+        PatternError: the engine is not installed, or the patterns together need more memory than it may take.
+    """
 
     def __init__(self, rules: Sequence[tuple[Rule, Combo]]) -> None:
-        import re2
-
         self.rules = rules
-        options = _options()
-        self._set = re2.Set.SearchSet(options)
-        for rule, _ in rules:
-            self._set.Add(rule.pattern)
-        self._set.Compile()
+        self._set = _set([rule.pattern for rule, _ in rules])
 
     def matching(self, text: str) -> Sequence[int]:
         """Indexes of the patterns that match the text name, in order."""
         return sorted(self._set.Match(text) or ())
 
 
-def _options() -> "object":
-    import re2
+def _engine() -> Any:  # noqa: ANN401 - the package has no types
+    try:
+        import re2
+    except ImportError:
+        raise PatternError("patterns need the package google-re2 (pip install 'blockerd[patterns]')") from None
+    return re2
 
-    options = re2.Options()
+
+def _options() -> "object":
+    options = _engine().Options()
     options.max_mem = _MEMORY
     options.log_errors = False
     options.never_capture = True
     return options
+
+
+def _set(patterns: Sequence[str]) -> Any:  # noqa: ANN401 - the package has no types
+    re2 = _engine()
+    made = re2.Set.SearchSet(_options())
+    try:
+        for pattern in patterns:
+            made.Add(pattern)
+        made.Compile()
+    except re2.error:
+        raise PatternError(f"{len(patterns)} patterns are too much together") from None
+    return made
 
 
 def check(pattern: str) -> None:
@@ -54,10 +71,7 @@ def check(pattern: str) -> None:
     Raises:
         PatternError: with the engine's reason; also where the engine is not installed.
     """
-    try:
-        import re2
-    except ImportError:
-        raise PatternError("patterns need the package google-re2 (pip install 'blockerd[patterns]')") from None
+    re2 = _engine()
     try:
         hits = re2.compile(pattern, _options())
     except re2.error as error:
@@ -67,6 +81,19 @@ def check(pattern: str) -> None:
         raise PatternError("it fits every name")
 
 
+def fit(patterns: Sequence[str]) -> bool:
+    """True if those `patterns` that would be in force work as one set: each may be small, and all of them too much."""
+    try:
+        _set(patterns[:MAX_PATTERNS])
+    except PatternError:
+        return False
+    return True
+
+
 def compile_patterns(rules: Sequence[tuple[Rule, Combo]]) -> PatternSet:
-    """The set of `rules`, at most MAX_PATTERNS of them checked before by `check`."""
+    """The set of `rules`, at most MAX_PATTERNS of them checked before by `check` and together by `fit`.
+
+    Raises:
+        PatternError: as `PatternSet`.
+    """
     return PatternSet(rules)

@@ -6,7 +6,7 @@ second. Own files are `<state.dir>/own/allow.txt` and `block.txt`: a name a line
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -149,10 +149,13 @@ def state_from(got: Mapping[str, Any]) -> State:
     )
 
 
-def open_policy(folder: Path, guard: Protected, table: Table | None = None) -> Policy:
-    """The live policy of the state folder; `table` is reused where it is still the live one.
+def open_policy(
+    folder: Path, guard: Protected, live: Policy | None = None, *, tell: Callable[[str], None] = log.warning
+) -> Policy:
+    """The live policy of the state folder; the table of `live`, the one in use, is used again where it is the same.
 
-    Where the live snapshot is missing or damaged the one before it is taken, which is kept for that, and it is logged.
+    Where the newest snapshot is missing or damaged the one before it is taken, which is kept for that, and `tell` is
+    given the reason in one line.
 
     Raises:
         SnapshotError: there is no good policy.
@@ -161,18 +164,20 @@ def open_policy(folder: Path, guard: Protected, table: Table | None = None) -> P
     if pointer is None:
         raise snapshot.SnapshotError("no policy yet; run: blockerd lists build")
     state = read_state(folder, pointer)
-    generation, table = (pointer.generation, table) if table else _good_table(folder, pointer)
+    generation = pointer.generation
+    try:
+        table = _table(folder, generation, live)
+    except snapshot.SnapshotError as error:
+        generation -= 1
+        try:
+            table = _table(folder, generation, live)
+        except snapshot.SnapshotError:
+            raise error from None
+        tell(f"{error}; until then policy {generation}, the one before it, is used")
     return Policy(generation, table, state, guard.names)
 
 
-def _good_table(folder: Path, pointer: snapshot.Pointer) -> tuple[int, Table]:
-    try:
-        return pointer.generation, snapshot.open_table(folder / pointer.snapshot)
-    except snapshot.SnapshotError as error:
-        before = pointer.generation - 1
-        try:
-            table = snapshot.open_table(folder / f"policy-{before}.snapshot")
-        except snapshot.SnapshotError:
-            raise error from None
-        log.warning("%s; until then policy %d, the one before it, is used", error, before)
-        return before, table
+def _table(folder: Path, generation: int, live: Policy | None) -> Table:
+    if live and live.generation == generation:
+        return live.table
+    return snapshot.open_table(folder / f"policy-{generation}.snapshot")

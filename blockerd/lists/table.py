@@ -21,7 +21,7 @@ from xxhash import xxh3_64_intdigest
 from blockerd.lists.formats import Parsed
 from blockerd.lists.formats.suffixes import Reach, reach
 from blockerd.lists.guard import Protected
-from blockerd.lists.patterns import MAX_PATTERNS, PatternError, check
+from blockerd.lists.patterns import MAX_PATTERNS, PatternError, check, fit
 from blockerd.lists.snapshot import Content
 from blockerd.lists.sources import ListSource
 from blockerd.model import CATEGORIES
@@ -115,6 +115,7 @@ class TableBuilder:
         """The parts of the snapshot; the builder is of no more use."""
         for staged in self._lists:
             self._admit(staged)
+        self._fit_patterns()
         digest, unique = self._digest()
         _give_back()
         keeping = sum(staged.names for staged in self._lists if _allows(staged))
@@ -189,6 +190,20 @@ class TableBuilder:
                 self._sorted.setdefault(key, bytearray()).extend(rule.name + b"\xff")
         staged.special = admitted
 
+    def _fit_patterns(self) -> None:
+        """Leaves out the patterns of each list with which the set of all would not work any more."""
+        patterns = _patterns(self._lists)
+        if not patterns or fit(patterns):
+            return
+        kept: list[Staged] = []
+        for staged in self._lists:
+            kept.append(staged)
+            left_out = [rule for _, rule in staged.special if rule.pattern]
+            if left_out and not fit(_patterns(kept)):
+                staged.special = [(number, rule) for number, rule in staged.special if not rule.pattern]
+                why = "pattern refused: with those of all lists together it is too large"
+                staged.refused += [(rule.line, rule.text, why) for rule in left_out]
+
     def _digest(self) -> tuple[bytes, int]:
         """SHA-256 over the sorted canonical rules, whatever list they came from, and how many there are."""
         total, unique = hashlib.sha256(), 0
@@ -213,6 +228,10 @@ def _scope(source: ListSource) -> Scope:
 
 def _allows(staged: Staged) -> bool:
     return any(rule.allow for rule in staged.rules)
+
+
+def _patterns(lists: Iterable[Staged]) -> list[str]:
+    return [rule.pattern for staged in lists for _, rule in staged.special if rule.pattern]
 
 
 def _add_rules(total: "hashlib._Hash", rules: Iterable[Rule]) -> None:

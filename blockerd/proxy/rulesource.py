@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blockerd.lists.guard import GuardError, guard_of
-from blockerd.lists.snapshot import SnapshotError, read_pointer
+from blockerd.lists.snapshot import SnapshotError
 from blockerd.lists.sources import own_folder
 from blockerd.lists.state import open_policy
 from blockerd.policy.decide import Policy
@@ -89,11 +89,7 @@ class RuleSource:
         return True
 
     def _open(self) -> Policy:
-        pointer = read_pointer(self.settings.state.dir)
-        live = self.policy
-        same = pointer is not None and live is not None and live.generation == pointer.generation
-        guard = guard_of(self.settings)
-        return open_policy(self.settings.state.dir, guard, live.table if live and same else None)
+        return open_policy(self.settings.state.dir, guard_of(self.settings), self.policy)
 
     def _complain(self, problem: str) -> None:
         if problem and problem != self.problem:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from blockerd import clock
+from blockerd.control import process
 from blockerd.control.journal import confirmed
 from blockerd.control.life import dns_counters, shutting_down
 from blockerd.control.news import list_news
@@ -26,6 +29,7 @@ from blockerd.lists.snapshot import table_of
 from blockerd.lists.sources import ListSource
 from blockerd.lists.table import TableBuilder
 from blockerd.lists.verdict import Held
+from blockerd.lists.watch import ListWatch
 from blockerd.policy.match import Table
 from blockerd.policy.name import from_text
 from blockerd.settings import load
@@ -143,8 +147,6 @@ def test_a_journal_of_a_newer_version_is_trouble_and_the_spool_keeps_all(tmp_pat
 
 
 def test_the_peer_of_a_socket_is_known():
-    import os
-
     ours, theirs = socket.socketpair()
     with ours, theirs:
         assert peer_uid(ours) == os.getuid()
@@ -306,6 +308,26 @@ def test_what_dns_does_not_count_is_not_told(tmp_path: Path, text: str):
     assert dns_counters(tmp_path / "dns.json") == {}
     (tmp_path / "dns.json").write_text('{"counters": {"queries": 7, "rate": 1.5}}')
     assert dns_counters(tmp_path / "dns.json") == {"queries": 7}
+
+
+@pytest.mark.parametrize("changed", ["enrolled = false", "enrolled = true\n[proxy]\nenabled = true"])
+def test_an_edited_configuration_is_told_to_the_resolver_whatever_section_it_is_in(
+    changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Also that a device is no longer enrolled: sharing less takes effect at once."""
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(process, "running_pid", lambda _, what: {"dns": 71, "proxy": 72}[what])
+    monkeypatch.setattr(os, "kill", lambda pid, number: told.append((pid, number)))
+    device = '[[client]]\nname = "tablet"\naddresses = ["192.168.1.20/32"]\n'
+    install = Install(tmp_path, 9)
+    install.configure(device + "enrolled = true")
+    control = ControlProcess(load(install.file, {}, tmp_path), lambda: load(install.file, {}, tmp_path))
+    watch = ListWatch(load(install.file, {}, tmp_path))
+    assert control._read_again(watch, tell_dns=True)
+    assert told == []
+    install.configure(device + changed)
+    assert control._read_again(watch, tell_dns=True)
+    assert told == [(71, signal.SIGHUP), (72, signal.SIGHUP)]
 
 
 def test_without_such_a_list_nothing_is_started_by_the_clock(tmp_path: Path):

@@ -24,6 +24,8 @@ def test_a_device_is_recorded_only_where_it_is_enrolled_and_this_machine_always(
     assert not clients.enrolled(_at("192.168.2.5"))
     assert clients.enrolled(_at("127.0.0.1"))
     assert clients.enrolled(_at("::1"))
+    mine = Clients(here=("192.168.1.10", "fe80::1%eth0"))
+    assert [mine.enrolled(_at(one)) for one in ("192.168.1.10", "fe80::1", "192.168.1.11")] == [True, True, False]
 
 
 def test_a_device_that_asks_without_end_gets_so_much_a_second_and_costs_nobody_else():

@@ -252,6 +252,18 @@ def test_a_failure_is_remembered_for_some_seconds_and_said_to_be_an_old_one():
     assert isinstance(engine.handle(query("site.test"), CLIENT, FAILED_FOR), Forward)
 
 
+def test_a_failure_whose_client_has_had_an_old_answer_is_remembered_longer_and_is_no_answer():
+    """RFC 8767 section 5: not asked again for 30 s while there is an old answer to serve."""
+    engine, _ = _with()
+    _through(engine, query("site.test"), [a(ME, ttl=60)])
+    forward = _forwarded(engine, query("site.test"), 61.0)
+    assert engine.late(forward, 62.8) is not None
+    assert engine.finish(forward, None, 65.0, told=True) == b""
+    assert engine.counters.servfail == 0
+    assert isinstance(engine.handle(query("site.test"), CLIENT, 94.9), bytes)
+    assert isinstance(engine.handle(query("site.test"), CLIENT, 95.0), Forward)
+
+
 def test_what_could_not_even_be_asked_is_no_failure_to_remember():
     engine, _ = _with()
     assert engine.finish(_forwarded(engine, query("site.test")), b"", 0.0)[3] & 15 == 2

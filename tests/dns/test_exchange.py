@@ -1,6 +1,7 @@
 """One question on its way, without sockets: whom it goes to, what is believed, when it ends."""
 
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -168,6 +169,52 @@ def test_servfail_is_the_answer_only_when_nobody_has_a_better_one():
     assert set(others) == {second}, "who said no is not asked again"
     assert one.reply is not None
     assert one.reply[3] & 15 == 2
+
+
+def _formerr(asked: bytes) -> bytes:
+    """A FORMERR that repeats the question and has no OPT record."""
+    packet = response(asked, rcode=1)
+    return packet[:10] + b"\x00\x00" + packet[12:]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        lambda asked: response(asked, flags=0x8380),
+        lambda asked: response(asked, rcode=2),
+        _formerr,
+        lambda asked: asked[:2] + b"\x81\x81" + bytes(8),
+        lambda asked: asked[:2] + response(asked[:12] + asked[12:].swapcase())[2:],
+    ],
+    ids=["truncated", "servfail", "formerr", "formerr without question", "other case"],
+)
+def test_duplicates_of_a_reply_bring_one_question_more(reply: Callable[[bytes], bytes]):
+    """D3 of the threat model: a server that says it fifty times must not have us open fifty connections."""
+    one = _begun(_server(1), _server(2))
+    attempt = _next(one)
+    steps = []
+    for _ in range(50):
+        steps.append(one.arrived(attempt, reply(attempt.packet), 0.1))
+        if steps[-1] is Step.AGAIN:
+            _next(one, 0.1)
+    assert steps == [Step.AGAIN] + 49 * [Step.WAIT]
+
+
+def test_the_true_answer_behind_a_forged_formerr_is_still_the_answer():
+    one = _begun(_server())
+    first = _next(one)
+    one.arrived(first, first.packet[:2] + b"\x81\x81" + bytes(8), 0.1)
+    _next(one, 0.1)
+    assert one.arrived(first, response(first.packet, [a(ME)]), 0.2) is Step.ANSWER
+
+
+def test_a_late_servfail_waits_for_the_server_that_is_asked_meanwhile():
+    first, second = _server(1), _server(2)
+    one = _begun(first, second)
+    tries = [_next(one, 0.0), _next(one, 0.6)]
+    assert [attempt.server for attempt in tries] == [first, second]
+    assert one.arrived(tries[0], response(tries[0].packet, rcode=2), 0.7) is Step.WAIT
+    assert one.arrived(tries[1], response(tries[1].packet, [a(ME)]), 0.8) is Step.ANSWER
 
 
 def test_a_late_reply_to_an_earlier_try_is_the_answer_too():

@@ -11,13 +11,15 @@ import dns.message
 import pytest
 
 from blockerd import clock
-from blockerd.dns import engine, exchange
+from blockerd.dns import engine, exchange, listener
 from blockerd.dns.engine import Engine
-from blockerd.dns.listener import BindError, Resolver, bind
+from blockerd.dns.listener import Resolver
+from blockerd.dns.sockets import BindError, bind
 from blockerd.dns.upstream import Upstreams
 from blockerd.dns.wire import make_serve
 from blockerd.journal import spool
 from blockerd.policy.decide import Policy
+from blockerd.policy.name import from_text
 from blockerd.settings import Endpoint, Upstream
 from tests.dns.corpus import cases
 from tests.fakes.packets import a, opt, query, response
@@ -169,6 +171,73 @@ def test_a_change_of_policy_holds_from_the_next_packet_on(tmp_path: Path, stub: 
     _run(tmp_path, scenario, stub.address())
 
 
+def test_one_who_asks_after_a_rewrite_came_does_not_share_the_answer_to_another_name(
+    tmp_path: Path, stub: StubUpstream
+):
+    stub.handler = lambda call: call.later(0.3, response(call.packet, [a(b"\xc0\x0c")]))
+
+    async def scenario(running: Running) -> None:
+        first = asyncio.ensure_future(running.ask(query("site.test", qid=1)))  # noqa: TID251
+        await asyncio.sleep(0.05)
+        running.adopt(running.engine.policy)
+        running.engine.safe = {from_text("site.test"): from_text("forcesafe.site.test")}
+        (second,) = await running.ask(query("site.test", qid=2))
+        read = dns.message.from_wire(second)
+        assert [rrset.name.to_text() for rrset in read.answer] == ["site.test.", "forcesafe.site.test."]
+        assert dns.message.from_wire((await first)[0]).answer
+        assert sorted(call.name.lower() for call in stub.calls) == ["forcesafe.site.test", "site.test"]
+
+    _run(tmp_path, scenario, stub.address())
+
+
+async def _expired(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has site.test asked once, and its answer's time be over."""
+    await running.ask(query("site.test"))
+    real = clock.now
+    monkeypatch.setattr(clock, "now", lambda: real() + 900)
+
+
+def _ttl(answer: bytes) -> int:
+    return dns.message.from_wire(answer).answer[0].ttl
+
+
+def test_the_patience_with_one_question_does_not_end_that_with_the_next(
+    tmp_path: Path, stub: StubUpstream, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(listener, "PATIENCE", 1.0)
+
+    async def scenario(running: Running) -> None:
+        await _expired(running, monkeypatch)
+        stub.handler = lambda call: call.send(response(call.packet, [a(b"\xc0\x0c", ttl=0)]))
+        (got,) = await running.ask(query("site.test"))
+        assert _ttl(got) == 0
+        await asyncio.sleep(0.7)
+        stub.handler = lambda call: call.later(0.6, response(call.packet, [a(b"\xc0\x0c", ttl=0)]))
+        (got,) = await running.ask(query("site.test"))
+        assert _ttl(got) == 0, "the upstream is well: no old answer"
+
+    _run(tmp_path, scenario, stub.address())
+
+
+@pytest.mark.parametrize("cleared", [0.1, 0.4])
+def test_where_nothing_old_is_left_one_waits_for_the_upstream(
+    cleared: float, tmp_path: Path, stub: StubUpstream, monkeypatch: pytest.MonkeyPatch
+):
+    """A SIGHUP replaces the cache before or after the client's patience ends."""
+    monkeypatch.setattr(listener, "PATIENCE", 0.25)
+
+    async def scenario(running: Running) -> None:
+        await _expired(running, monkeypatch)
+        stub.handler = lambda call: call.later(0.9, response(call.packet, [a(b"\xc0\x0c", ttl=77)]))
+        first = asyncio.ensure_future(running.ask(query("site.test", qid=1)))  # noqa: TID251
+        await asyncio.sleep(cleared)
+        running.engine.cache.clear()
+        (second,) = await running.ask(query("site.test", qid=2))
+        assert [_ttl(one) for one in (*await first, second)] == [77 if cleared < 0.25 else 30, 77]
+
+    _run(tmp_path, scenario, stub.address())
+
+
 def test_the_odd_queries_leave_a_resolver_that_answers(tmp_path: Path, stub: StubUpstream):
     async def scenario(running: Running) -> None:
         for case in cases():
@@ -211,6 +280,16 @@ def test_an_attempt_is_spooled_before_the_answer_leaves(tmp_path: Path, stub: St
         await running.ask(*(query("www.listed.test", qid=n) for n in range(100)))
         records = [record for path in spool.segments(tmp_path) for record in spool.read(path)]
         assert sum(record.count for record in records if record.kind is spool.RecordKind.ATTEMPTS) == 100
+
+    _run(tmp_path, scenario, stub.address())
+
+
+def test_what_the_hot_path_answers_is_counted_like_the_rest(tmp_path: Path, stub: StubUpstream):
+    async def scenario(running: Running) -> None:
+        for packet in (*(query("www.listed.test", edns=opt()),) * 3, *(query("site.test"),) * 4):
+            await running.ask(packet)
+        got = running.engine.counters
+        assert (got.queries, got.blocked, got.cached, got.forwarded) == (7, 3, 3, 1)
 
     _run(tmp_path, scenario, stub.address())
 

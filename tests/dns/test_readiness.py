@@ -31,6 +31,29 @@ def test_deadlines_come_in_their_order_and_none_too_early():
     assert all(when <= at for when, at in came)
 
 
+def test_a_deadline_that_raises_costs_no_other_its_turn():
+    async def run() -> tuple[list[int], list[str]]:
+        loop = asyncio.get_running_loop()
+        deadlines, came, told, done = Deadlines(loop), list[int](), list[str](), asyncio.Event()
+        loop.set_exception_handler(lambda _, context: told.append(str(context["exception"])))
+
+        def call(number: int) -> None:
+            came.append(number)
+            if number % 2:
+                raise ValueError(f"number {number}")
+            if number == 4:
+                done.set()
+
+        when = loop.time() + ROW
+        for number in range(4):
+            deadlines.at(when, partial(call, number))
+        deadlines.at(when + 5 * ROW, partial(call, 4))
+        await asyncio.wait_for(done.wait(), 5)
+        return came, told
+
+    assert asyncio.run(run()) == ([0, 1, 2, 3, 4], ["number 1", "number 3"])
+
+
 def test_after_its_end_no_deadline_is_told():
     async def run() -> list[int]:
         deadlines, came = Deadlines(asyncio.get_running_loop()), [0]

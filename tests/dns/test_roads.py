@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blockerd.dns.engine import FLEETING_TTL, Engine, Forward
-from blockerd.dns.roads import FILE, MOST, Road, Roads, elsewhere, read, to_bytes
+from blockerd.dns.roads import FILE, MOST, Following, Road, Roads, elsewhere, read, to_bytes
 from blockerd.policy.name import from_text
 from tests.fakes.packets import a, query, response
 from tests.fakes.policies import Listing, policy
@@ -22,6 +22,18 @@ PORTAL = frozenset({from_text("probe.test")})
 def _read(folder: Path, content: bytes, boot: str = "b", now: int = 100) -> Roads:
     (folder / FILE).write_bytes(content)
     return read(folder / FILE, boot, now)
+
+
+def test_what_changes_in_the_file_or_by_its_time_is_taken_up_once(tmp_path: Path):
+    following = Following(tmp_path / FILE, lambda: "b")
+    assert not following.poll(100)
+    (tmp_path / FILE).write_bytes(to_bytes([Road("a.test", ("192.0.2.1",), 200)], "b", {}))
+    assert [following.poll(now) for now in (100, 199)] == [True, False]
+    assert list(following.zones) == [from_text("a.test")]
+    assert [following.poll(now) for now in (200, 201)] == [True, False], "its time is over, though nobody wrote"
+    (tmp_path / FILE).unlink()
+    assert not following.poll(202)
+    assert following.zones == {}
 
 
 def test_a_road_holds_until_its_time_and_the_next_end_is_told(tmp_path: Path):

@@ -1,6 +1,7 @@
 """DNS over TCP for clients over real sockets: framing, pipelining, half-close, limits, hostile clients."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -260,6 +261,46 @@ def test_a_client_that_takes_no_answers_is_not_read_from():
         assert held._transport.get_write_buffer_size() < 1 << 20
         for _ in range(count):
             assert (await _read(reader))[:2] == b"\x00\x03"
+        writer.close()
+
+    _run(scenario)
+
+
+def test_a_client_that_drips_is_closed_like_a_silent_one(monkeypatch: pytest.MonkeyPatch):
+    """64 of them would lock out all programs of this machine."""
+    monkeypatch.setattr(tcp, "IDLE", 0.2)
+
+    async def scenario(server: Server, connections: Connections) -> None:
+        _, writer = await server.connect()
+        await _until(lambda: len(connections.open) == 1)
+        writer.write(b"\x01\x00")
+        began = connections.loop.time()
+        while connections.open:
+            writer.write(b"x")
+            await asyncio.sleep(0.02)
+            assert connections.loop.time() - began < 3
+        writer.close()
+
+    assert _run(scenario).handled == 0
+
+
+def test_answers_under_way_to_a_client_that_takes_none_are_bounded(monkeypatch: pytest.MonkeyPatch):
+    """A hundred questions that were read before it stopped taking answers can make 64 kB each."""
+    monkeypatch.setattr(tcp, "MOST_HELD", 200_000)
+
+    async def scenario(server: Server, connections: Connections) -> None:
+        _, writer = await server.connect(limit=1024)
+        (held,) = connections.open
+        assert held._transport is not None
+        held._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        writer.write(b"".join(_frame(f"late{qid}.test", qid) for qid in range(100)))
+        await _until(lambda: len(server.waiting) == 100)
+        transport, most = held._transport, 0
+        for packet, reply in server.waiting:
+            reply(packet + bytes(64_000))
+            most = max(most, transport.get_write_buffer_size())
+        assert most < 200_000 + 2 * 65536
+        await _until(lambda: not connections.open)
         writer.close()
 
     _run(scenario)

@@ -226,6 +226,37 @@ def test_without_descriptors_it_ends_without_an_answer_and_without_an_exception(
     assert asyncio.run(run()) == [b""], "not even asked"
 
 
+def test_a_socket_that_cannot_be_waited_for_is_no_socket(monkeypatch: pytest.MonkeyPatch):
+    """ENOSPC is what epoll says beyond fs.epoll.max_user_watches."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def run() -> list[bytes | None]:
+        made = Upstreams((Upstream(Scheme.UDP, "127.0.0.1", 9),), asyncio.get_running_loop())
+        got: list[bytes | None] = []
+        monkeypatch.setattr(made.sockets, "watch", full)
+        made.hold()
+        for _ in range(3):
+            made.ask(ASKED, lambda reply, _: got.append(reply))
+        made.release()
+        assert made.pending == 0
+        return got
+
+    assert asyncio.run(run()) == [b"", b"", b""]
+
+
+@pytest.mark.parametrize(("scheme", "place"), [(Scheme.UDP, "_open"), (Scheme.TCP, "_judge")])
+def test_whatever_goes_wrong_nobody_waits_for_ever(
+    scheme: Scheme, place: str, stubs: Callable[..., StubUpstream], monkeypatch: pytest.MonkeyPatch
+):
+    def odd(*_: object) -> None:
+        raise ValueError("a surprise")
+
+    monkeypatch.setattr(upstream._Asking, place, odd)
+    assert _ask(stubs().address(scheme))[0] is None
+
+
 def test_what_is_held_is_sent_together_and_answered_like_any_other(stubs: Callable[..., StubUpstream]):
     stub = stubs()
 

@@ -23,6 +23,7 @@ LAYERS = {
     "blockerd.web": STARTED,
     "blockerd.jobs": STARTED,
     "blockerd.control": SUPERVISOR,  # it introduces jobs and edges to each other in its process
+    "blockerd.dns.following": STARTED,
     "blockerd.dns.listener": STARTED,
     "blockerd.dns.process": STARTED,
     "blockerd.proxy.addon": STARTED,
@@ -37,6 +38,7 @@ LAYERS = {
     "blockerd.report": EDGE,
     "blockerd.system": EDGE,
     "blockerd.process": EDGE,
+    "blockerd.dns.stub": CORE,  # not pure (it asks), yet all look names up by it before there is a resolver
     "blockerd.settings": CORE,  # not pure (it reads the file), yet binding.change asks it which way is weaker
     "blockerd": RECORD,  # only the version
     "blockerd.model": RECORD,

@@ -2,6 +2,7 @@
 
 import resource
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from blockerd.lists.guard import protected
 from blockerd.lists.snapshot import HEADER, Content, Pointer, SnapshotError, open_table, write
 from blockerd.lists.sources import ListSource
 from blockerd.lists.table import TableBuilder
+from blockerd.policy.match import Combo
 from blockerd.policy.name import from_text
+from blockerd.policy.rule import Rule
 
 
 @pytest.fixture
@@ -68,6 +71,14 @@ def test_a_file_of_another_kind_and_a_missing_one_are_refused(tmp_path: Path):
         open_table(tmp_path / "policy-2.snapshot")
     with pytest.raises(SnapshotError, match="blockerd lists build"):
         open_table(tmp_path / "policy-3.snapshot")
+
+
+def test_patterns_that_do_not_work_together_are_refused_like_damage(tmp_path: Path, content: Content):
+    """A resolver that keeps what it has goes on; one that fails on them would have no names at all."""
+    rules = [(Rule(b"", n, pattern=f"(cam|sex){{1,300}}{n}"), Combo(0, 0)) for n in range(60)]
+    write(tmp_path / "policy-4.snapshot", 4, replace(content, patterns=rules))
+    with pytest.raises(SnapshotError, match="60 patterns are too much together"):
+        open_table(tmp_path / "policy-4.snapshot")
 
 
 def test_a_mapped_snapshot_outlives_its_file(path: Path):

@@ -79,6 +79,19 @@ def test_a_table_read_back_from_its_file_is_the_same(tmp_path: Path):
     assert list(filed.patterns.matching("ads12.test")) == [0]
 
 
+def test_a_list_with_too_large_patterns_costs_its_own_patterns_only(tmp_path: Path):
+    place = Place(tmp_path)
+    place.add("first", "/ads[0-9]+\\.test/\n")
+    place.add("heavy", "plain.test\n" + "".join(f"/(cam|sex){{1,300}}{n}/\n" for n in range(60)))
+    place.add("last", "/shop[0-9]+\\.test/\n")
+    report = place.build()
+    assert [len(one.issues) for one in report.sources][-3:] == [0, 60, 0]
+    assert "together" in report.sources[-2].issues[0]["reason"]
+    assert [name for name in ("ads1.test", "plain.test", "shop2.test") if not place.blocked(name)] == []
+    assert not place.blocked("camsex1.test")
+    assert not place.build().written, "the policy is good, and stays"
+
+
 @pytest.mark.parametrize(
     ("line", "covered", "open_"),
     [

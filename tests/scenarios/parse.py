@@ -88,7 +88,7 @@ def _step(line: Line, steps: list[Step]) -> None:
 
 
 _SETTINGS = {
-    *("block_answer", "safe_search", "youtube", "private_relay", "cache_entries", "block_ttl", "categories"),
+    *("block_answer", "safe_search", "youtube", "private_relay", "cache_entries", "block_ttl", "categories", "listen"),
     "hide_ech",  # what the running proxy asks of the resolver; no key of the settings
 }
 

@@ -48,7 +48,8 @@ class Install:
         at_home = list(self._local.values())
         self._general = [server for server in map(address, self.servers_named) if server not in at_home]
         self._general = self._general or [address(DEFAULT_SERVER)]
-        self.clients = Clients(([network], enrolled) for network, enrolled in self.config.clients)
+        groups = (([network], enrolled) for network, enrolled in self.config.clients)
+        self.clients = Clients(groups, self.config.settings.get("listen", "").split())
         made = _policy(self.config)
         self.engine, self._attempts = self._engine(made)
         self.plain, _ = self._engine(made)

@@ -89,7 +89,7 @@ class World:
     seen: list[Seen] = field(default_factory=list)
     noted: list[Noted] = field(default_factory=list)
     _events: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
-    _flights: dict[Key, _Flight] = field(default_factory=dict)
+    _flights: dict[tuple[Key, bytes], _Flight] = field(default_factory=dict)
     _health: dict[str, Server] = field(default_factory=dict)
     _count: int = 0
     _random: random.Random = field(default_factory=lambda: random.Random(2026))
@@ -134,18 +134,23 @@ class World:
 
     def _forward(self, forward: Forward, asked: Asked) -> None:
         """Equal questions under way are merged into one (CVE-2020-25686)."""
-        flight = self._flights.get(forward.key)
+        flight = self._flights.get((forward.key, forward.instead))
         if flight is None:
             self._take_off(forward, asked)
-        elif flight.impatient:
-            self._reply(asked, self.install.both(partial(_late, forward, self.now)))
-        else:
+        elif not flight.impatient or not self._late(forward, asked):
             flight.waiting.append((forward, asked))
+
+    def _late(self, forward: Forward, asked: Asked) -> bool:
+        """Serves the old answer; False where there is none."""
+        old = self.install.both(partial(_late, forward, self.now))
+        if old is not None:
+            self._reply(asked, old)
+        return old is not None
 
     def _take_off(self, forward: Forward, asked: Asked) -> None:
         servers = [self._server(address) for address in self.install.servers(asked_name(forward.query))]
         flight = _Flight(Exchange(forward.query, servers, self.now, self._chance), [(forward, asked)])
-        self._flights[forward.key] = flight
+        self._flights[forward.key, forward.instead] = flight
         if self.install.engine.has_old(forward, self.now):
             self._at(self.now + PATIENCE, partial(self._impatient, flight))
         self._next(flight)
@@ -161,9 +166,8 @@ class World:
         """Serves the old answer to all who wait; the upstream's own is kept when it comes."""
         if flight.over:
             return
-        for forward, asked in flight.waiting:
-            self._reply(asked, self.install.both(partial(_late, forward, self.now)))
-        flight.waiting = flight.waiting[:1]
+        rest = [one for one in flight.waiting if not self._late(*one)]
+        flight.waiting = flight.waiting[:1] + [one for one in rest if one is not flight.waiting[0]]
         flight.impatient = True
 
     def _next(self, flight: _Flight) -> None:
@@ -210,7 +214,8 @@ class World:
 
     def _end(self, flight: _Flight) -> None:
         flight.over = True
-        del self._flights[flight.waiting[0][0].key]
+        first = flight.waiting[0][0]
+        del self._flights[first.key, first.instead]
         reply = flight.exchange.reply
         for number, (forward, asked) in enumerate(flight.waiting):
             answer = self.install.both(partial(_finish, forward, reply, self.now, number == 0, asked.done))
