@@ -210,6 +210,8 @@ def test_sent_mails_are_listed_with_their_recipients_and_exported(
     ]  # fmt: skip
     assert call(home, "report", "list") == 0
     assert ROBIN.address in capsys.readouterr().out
+    assert call(home, "report", "list", "--limit", "0", "--json") == 0
+    assert told(capsys) == []
     assert call(home, "report", "export", str(tmp_path / "mails")) == 0
     capsys.readouterr()
     assert {path.read_bytes() for path in (tmp_path / "mails").iterdir()} == set(home.server.to(ROBIN.address)[1:])
