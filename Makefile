@@ -30,7 +30,7 @@ setup-proxy: $(RUNNABLE)  ## also the HTTPS proxy's own environment, .venvs/prox
 	@$(BIN)/blockerd proxy setup --into .venvs/proxy-$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
 run: $(RUNNABLE) blockerd.toml  ## set up what is missing and start the daemon in the foreground (127.0.0.1:5335)
-	@exec $(BIN)/blockerd run
+	@exec $(BIN)/blockerd run --config blockerd.toml
 
 demo: $(RUNNABLE)  ## four synthetic weeks and the summary they give, in a temporary folder
 	@exec $(BIN)/blockerd demo

@@ -33,6 +33,11 @@ class AlreadyRunning(Exception):
         self.pid = pid
 
 
+def control_socket(settings: Settings) -> Path:
+    """Where `control` is asked; makes nothing."""
+    return settings.state.dir / "run" / "control.sock"
+
+
 def run_folder(settings: Settings) -> Path:
     """`<state.dir>/run`, made where missing."""
     folder = settings.state.dir / "run"

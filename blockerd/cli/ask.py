@@ -8,7 +8,7 @@ import socket
 from typing import Any
 
 from blockerd.cli.output import Stop
-from blockerd.process import run_folder
+from blockerd.process import control_socket
 from blockerd.settings import Settings
 
 SECONDS = 120.0
@@ -20,7 +20,7 @@ def ask(settings: Settings, do: str, **more: object) -> dict[str, Any]:
     Raises:
         Stop: it does not run (2), or says no (1).
     """
-    path = run_folder(settings) / "control.sock"
+    path = control_socket(settings)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(SECONDS)
@@ -29,6 +29,8 @@ def ask(settings: Settings, do: str, **more: object) -> dict[str, Any]:
             got = json.loads(sock.makefile("rb").readline())
     except (FileNotFoundError, ConnectionRefusedError):
         raise Stop(f"{path}: nobody answers there; start blockerd first (blockerd run)") from None
+    except PermissionError:
+        raise Stop(f"{path}: this is for the service and root; try it with sudo") from None
     except (OSError, ValueError) as error:
         raise Stop(f"{path}: no answer ({error}); look at blockerd status and try again", 1) from None
     if not isinstance(got, dict) or "error" in got:

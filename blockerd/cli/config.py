@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from blockerd import clock
-from blockerd.cli.output import columns, dump, say, settings_of, warn
+from blockerd.cli.output import columns, dump, path_of, say, settings_of, warn
 from blockerd.proxy import standing
-from blockerd.settings import SETTINGS, TABLES, ConfigError, Setting, Settings, find, load
+from blockerd.settings import SETTINGS, TABLES, ConfigError, Setting, Settings, load
 from blockerd.settings.value import toml
 
 _HEAD = """\
@@ -47,8 +47,7 @@ def show(args: argparse.Namespace) -> int:
 def check(args: argparse.Namespace) -> int:
     """Reads the file and says all that is wrong with it, or what in it has no effect."""
     try:
-        path = find(args.config, os.environ, Path.cwd())
-        settings = load(path, os.environ, Path.cwd())
+        settings = load(path_of(args), os.environ, Path.cwd())
     except ConfigError as error:
         if args.json:
             dump({"ok": False, "problems": error.problems, "notes": []})

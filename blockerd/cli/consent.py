@@ -7,6 +7,7 @@ run all the same. Refuses anything but the words themselves, and any way to give
 import argparse
 import sys
 import textwrap
+from contextlib import redirect_stdout
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -43,7 +44,12 @@ def run(args: argparse.Namespace) -> int:
     given = consent.read(settings.state.dir)
     if args.what == "show" or given:
         return _show(args, settings, given)
-    return _give(args, settings)
+    if not args.json:
+        return _give(settings)
+    with redirect_stdout(sys.stderr):  # what is agreed to is shown all the same, beside the JSON
+        code = _give(settings)
+    dump({"consent": True})
+    return code
 
 
 def _show(args: argparse.Namespace, settings: Settings, given: Consent | None) -> int:
@@ -61,7 +67,7 @@ def _show(args: argparse.Namespace, settings: Settings, given: Consent | None) -
     return 0 if given else 1
 
 
-def _give(args: argparse.Namespace, settings: Settings) -> int:
+def _give(settings: Settings) -> int:
     say(bold("What is recorded on this machine, and what others may be told"))
     say()
     kept = settings.privacy
@@ -78,10 +84,7 @@ def _give(args: argparse.Namespace, settings: Settings) -> int:
         consent.give(settings.state.dir, Consent(clock.now_us(), WORDS))
     except OSError as error:
         raise Stop(f"{settings.state.dir}: {error.strerror}; let it be written") from None
-    if args.json:
-        dump({"consent": True})
-    else:
-        say("Agreed. Next: blockerd partner invite NAME")
+    say("Agreed. Next: blockerd partner invite NAME")
     return 0
 
 

@@ -8,16 +8,18 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 from zoneinfo import ZoneInfo
 
 from blockerd import clock
 from blockerd.cli.output import Stop, dump, say, settings_of, warn
+from blockerd.cli.owner import as_oneself, may_read
 from blockerd.cli.reading import moment, view
 from blockerd.cli.time_record import name_of
 from blockerd.journal import backup as copies
@@ -27,7 +29,7 @@ from blockerd.journal.log import open_log
 from blockerd.journal.outcome import DrainState
 from blockerd.journal.schema import JournalError
 from blockerd.journal.spool import Level
-from blockerd.process import AlreadyRunning, Instance, run_folder, running_pid, spool_folder
+from blockerd.process import AlreadyRunning, Instance, control_socket, running_pid, spool_folder
 from blockerd.screentime import store
 from blockerd.settings import Settings
 
@@ -95,7 +97,8 @@ def run_backup(args: argparse.Namespace) -> int:
     try:
         if not args.file:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        state = copies.backup(_journal(settings), target)
+        with as_oneself() if args.file else nullcontext():
+            state = copies.backup(_journal(settings), target)
     except JournalError as error:
         raise Stop(str(error), 1) from None
     except FileExistsError:
@@ -116,7 +119,8 @@ def run_import(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     hold(settings, "import")
     try:
-        state = copies.restore(_journal(settings), Path(args.file), clock.now_us())
+        with _readable(Path(args.file), _journal(settings)) as source:
+            state = copies.restore(_journal(settings), source, clock.now_us())
     except JournalError as error:
         raise Stop(str(error), 1) from None
     except OSError as error:
@@ -173,7 +177,7 @@ def _asked(settings: Settings) -> dict[str, int]:
 
 def asked(settings: Settings, do: str, what: str) -> dict[str, Any]:
     """The answer of the running control to `{"do": do}`; Stop, naming the command `what`, where it is no good one."""
-    path = run_folder(settings) / "control.sock"
+    path = control_socket(settings)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(_ERASE_SECONDS)
@@ -216,13 +220,33 @@ _HELD: list[Instance] = []
 
 
 @contextmanager
+def _readable(file: Path, journal: Path) -> Iterator[Path]:
+    """`file`, or a copy of it beside the journal where root named one that the owner of the journal may not read."""
+    if may_read(file):
+        yield file
+        return
+    copy = journal.with_name(f"{journal.name}.taken")
+    with as_oneself():
+        source = file.open("rb")
+    with source:
+        copy.unlink(missing_ok=True)
+        try:
+            with copy.open("xb") as target:
+                shutil.copyfileobj(source, target)
+            yield copy
+        finally:
+            copy.unlink(missing_ok=True)
+
+
+@contextmanager
 def _out(name: str | None) -> Iterator[TextIO]:
     """A new file for its owner alone, or standard output."""
     if name is None:
         yield sys.stdout
         return
     try:
-        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with as_oneself():
+            fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise Stop(f"{name}: {error.strerror}; name a new file in a place that you may write to") from None
     with os.fdopen(fd, "w", encoding="utf-8", newline="") as file:

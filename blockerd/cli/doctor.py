@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from blockerd import clock
-from blockerd.cli.output import bold, columns, dump, say
+from blockerd.cli.output import bold, columns, dump, path_of, say
 from blockerd.cli.service import ask_control
-from blockerd.cli.status import blocks
+from blockerd.cli.status import USUAL, blocks, may_look
 from blockerd.lists.added import merged
 from blockerd.lists.fetch import record as fetch_record
 from blockerd.lists.snapshot import read_pointer
@@ -27,7 +27,7 @@ from blockerd.lists.watch import notes
 from blockerd.model import TEST_NAME
 from blockerd.process import running_pid
 from blockerd.report import consent
-from blockerd.settings import ConfigError, Endpoint, Scheme, Settings, find, load
+from blockerd.settings import ConfigError, ConfigUnreadable, Endpoint, Scheme, Settings, load
 from blockerd.system import byhand, drift, probe, selfprobe, units
 from blockerd.system.apply import Applier, run
 from blockerd.system.doctor import Facts, Health, examine
@@ -46,7 +46,7 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def run_doctor(args: argparse.Namespace) -> int:
     """Exit 0 if nothing is bad, else 1."""
-    results = examine(gather(args.config))
+    results = examine(gather(args))
     bad = [one for one in results if one.health is Health.BAD]
     if args.json:
         checks = [{"check": one.key, "health": one.health, "text": one.text, "fix": one.fix} for one in results]
@@ -63,17 +63,10 @@ def run_doctor(args: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
-def gather(config: str | None) -> Facts:
+def gather(args: argparse.Namespace) -> Facts:
     """Everything the checks look at."""
-    problems: tuple[str, ...] = ()
-    settings, watched = Settings(), _watched()
-    whole = watched is None or config is not None or os.geteuid() == 0
-    try:
-        settings = (
-            load(find(config, os.environ, Path.cwd()), os.environ, Path.cwd()) if whole else _seen_by_all(watched)
-        )
-    except ConfigError as error:
-        problems = tuple(error.problems)
+    settings, problems, whole = _settings(args)
+    watched = _watched()
     machine = look(Path("/"), run)
     manifest = Applier(Path("/")).manifest
     try:
@@ -119,7 +112,7 @@ def gather(config: str | None) -> Facts:
         mail_set=bool(settings.report.smtp.from_),
         leaks_ipv6=installed and any(":" in one and one != "::1" for one in machine.resolvers),
         probe_seconds=None if probed is None else max(0.0, clock.now() - probed.at / 1e6),
-        by_hand=tuple(byhand.chosen(_home())),
+        by_hand=_by_hand(),
         whole=whole,
     )
 
@@ -141,17 +134,37 @@ def _watched() -> Watched | None:
         return None
 
 
-def _seen_by_all(watched: Watched | None) -> Settings:
-    """What of the settings everybody may see: the addresses that answer."""
-    listen = tuple(Endpoint(address, 53) for address in (watched.listen if watched else ()))
-    return replace(Settings(), dns=replace(Settings().dns, listen=listen))
-
-
 def _goes_on(settings: Settings) -> bool:
     """True if a name that is in no cache is answered by an upstream."""
     return any(
         probe.goes_on(endpoint.host, lambda: secrets.token_hex(8), endpoint.port) for endpoint in settings.dns.listen
     )
+
+
+def _settings(args: argparse.Namespace) -> tuple[Settings, tuple[str, ...], bool]:
+    """The settings (the defaults where they are refused), what is wrong with them, and whether they and the state are
+    for this user to see; if not, of the settings only the addresses that answer.
+    """
+    usual, listen = Settings(), USUAL
+    try:
+        found = load(path_of(args), os.environ, Path.cwd())
+        if may_look(found.state.dir):
+            return found, (), True
+        listen = found.dns.listen
+    except ConfigUnreadable:
+        watched = _watched()
+        listen = tuple(Endpoint(address, 53) for address in watched.listen) if watched else USUAL
+    except ConfigError as error:
+        return usual, tuple(error.problems), True
+    return replace(usual, dns=replace(usual.dns, listen=listen)), (), False
+
+
+def _by_hand() -> tuple[str, ...]:
+    """Browsers of the one who asks that are set to another resolver; none where the home is another's."""
+    try:
+        return tuple(byhand.chosen(_home()))
+    except PermissionError:
+        return ()
 
 
 def _list_days(settings: Settings, now: float) -> int | None:

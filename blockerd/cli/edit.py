@@ -17,6 +17,7 @@ from typing import Any
 from blockerd import clock
 from blockerd.binding.submit import submit
 from blockerd.cli.output import Stop, dump, say, settings_of, shown, warn
+from blockerd.cli.owner import as_oneself
 from blockerd.cli.reading import view
 from blockerd.journal.schema import JournalError
 from blockerd.journal.spool import Writer
@@ -100,7 +101,7 @@ def _edited(settings: Settings, name: str, start: bytes) -> bytes | None:
 
 def _in_editor(settings: Settings, name: str, text: bytes) -> bytes:
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-    with TemporaryDirectory(prefix="blockerd-") as folder:
+    with as_oneself(), TemporaryDirectory(prefix="blockerd-") as folder:
         path = Path(folder) / name
         path.write_bytes(text)
         try:

@@ -15,7 +15,7 @@ from typing import Any
 from blockerd import clock
 from blockerd.binding.change import Direction
 from blockerd.binding.submit import record
-from blockerd.cli import looking
+from blockerd.cli import looking, owner
 from blockerd.cli.ask import ask
 from blockerd.cli.output import Stop, bold, dump, say, settings_of, warn
 from blockerd.cli.proxy import take_root_out
@@ -48,16 +48,16 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     into.add_argument("--private-mode", action="store_true", help="browsers without private windows and guest profiles")
     into.add_argument("--chat-ports", action="store_true", help="also refuse the ports of IRC and NNTP")
     _root(into)
-    into.set_defaults(run=run_install)
+    into.set_defaults(run=run_install, as_root=True)
     out = commands.add_parser("uninstall", help="out of the system, byte for byte as before", allow_abbrev=False)
     out.add_argument("--dry-run", action="store_true", help="only show what is taken back")
     out.add_argument("--send", choices=OFFERS, help="what your readers are told; asked for where left out")
     out.add_argument("--data", choices=["keep", "remove"], help="settings and record; asked for where left out")
     _root(out)
-    out.set_defaults(run=run_uninstall)
+    out.set_defaults(run=run_uninstall, as_root=True)
     help_net = commands.add_parser("rescue-network", help="gives this machine DNS again, now", allow_abbrev=False)
     _root(help_net)
-    help_net.set_defaults(run=run_rescue)
+    help_net.set_defaults(run=run_rescue, as_root=True)
 
 
 def _root(parser: argparse.ArgumentParser) -> None:
@@ -118,6 +118,7 @@ def _install(
         applier.apply(made.steps)
         applier.manifest.note("worked", worked)
         applier.manifest.note("hosts", hosts)
+        applier.manifest.note("config", str(settings.path))
         trouble = looking.proves(settings) if live else ""
         if trouble:
             raise ApplyError(trouble)
@@ -203,7 +204,7 @@ def _note_rescue(settings: Settings | None) -> None:
     """On record as a weaker change; a full disk does not stand in the way of DNS."""
     if settings is None:
         return
-    with suppress(OSError):
+    with suppress(OSError, owner.Unreachable), owner.as_owner(settings.state.dir):
         writer = spool.Writer(spool_folder(settings), "cli", clock.now_us, clock.monotonic)
         change = Change(clock.now_us(), "rescue-network", "blockerd", "the former resolvers", Direction.WEAKER, "root")
         record(change, writer)

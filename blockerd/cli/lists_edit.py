@@ -25,6 +25,7 @@ from blockerd.cli.edit import (
     say_effect,
 )
 from blockerd.cli.output import Stop, dump, say, settings_of
+from blockerd.cli.owner import as_oneself, may_read
 from blockerd.lists import added, catalogue, edit, formats, formats_files, importing, own
 from blockerd.lists.sources import every_source, own_folder
 from blockerd.model import CATEGORIES, Change, Decision
@@ -208,7 +209,9 @@ def _source(args: argparse.Namespace, lists: Lists) -> tuple[Source, dict[str, A
         made = Source(id=args.id or entry.id, category=args.category or entry.categories[0], url=url,
                       format=Format(args.format or entry.format))  # fmt: skip
         return made, {"title": entry.title, "licence": entry.licence, "names": entry.entries}
-    if "://" not in args.what and not os.path.exists(args.what):
+    with as_oneself():
+        there = "://" in args.what or os.path.exists(args.what)
+    if not there:
         close = difflib.get_close_matches(args.what, [entry.id for entry in catalogue_entries()], 1)
         hint = f"; did you mean {close[0]}?" if close else "; give an https address, a file or an id of the catalogue"
         raise Stop(f"{args.what}: neither a file nor a list of the catalogue{hint}")
@@ -218,6 +221,9 @@ def _source(args: argparse.Namespace, lists: Lists) -> tuple[Source, dict[str, A
         made = Source(id=args.id or importing.new_id(args.what, ids), category=args.category, url=args.what)
         return replace(made, format=Format(args.format or "auto")), {}
     path = Path(args.what).absolute()
+    if not may_read(path):
+        where = lists.settings.state.dir
+        raise Stop(f"{path}: blockerd's own user, who reads your lists, may not read it; copy it to {where}", 1)
     form = args.format or formats_files.format_of(path, "auto")
     made = Source(id=args.id or importing.new_id(path.name.partition(".")[0], ids), category=args.category, path=path)
     return replace(made, format=Format(form)), _tried(path, form, made.max_bytes)

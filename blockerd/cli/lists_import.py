@@ -11,6 +11,7 @@ from blockerd import clock
 from blockerd.cli.edit import apply_files, many, masked_rule, problem_of
 from blockerd.cli.lists_edit import catalogue_entries, lists_of
 from blockerd.cli.output import Stop, dump, say
+from blockerd.cli.owner import as_oneself
 from blockerd.lists import added, edit, importing, own
 from blockerd.lists.sources import own_folder
 from blockerd.model import CATEGORIES, Change
@@ -31,7 +32,8 @@ def run_import(args: argparse.Namespace) -> int:
     """Exit 0 taken over (or nothing to take over), 1 the file cannot be read."""
     lists = lists_of(args)
     try:
-        taken = importing.read(Path(args.file), lists.known, catalogue_entries(), args.category)
+        with as_oneself():
+            taken = importing.read(Path(args.file), lists.known, catalogue_entries(), args.category)
     except importing.ForeignError as error:
         raise Stop(str(error), 1) from None
     kind = args.category or "mixed"

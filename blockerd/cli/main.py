@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from blockerd.cli import owner
 from blockerd.cli.output import Stop, warn
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -49,10 +50,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             return _run(words)
         finally:
+            owner.back()
             sys.stdout.flush()  # here, where a reader that went away is no trouble; --help leaves by SystemExit
     except Stop as stop:
         warn(str(stop))
         return stop.code
+    except PermissionError as error:
+        with_sudo = "" if owner.is_root() else "; try it with sudo"
+        warn(f"{error.filename or 'blockerd'}: {error.strerror}{with_sudo}")
+        return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

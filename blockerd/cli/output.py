@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from blockerd import settings as settings_module
+from blockerd.cli import owner
 from blockerd.model import TEST_NAME
 from blockerd.policy.name import masked
 
@@ -51,16 +52,36 @@ def shown(name: str, *, reveal: bool) -> str:
 
 
 def settings_of(args: argparse.Namespace) -> settings_module.Settings:
-    """The settings this call works with.
+    """The settings this call works with. Root works as the owner of the state from here on (`cli.owner`), but for
+    commands with `as_root` among their defaults: those give what they write to its owner themselves.
 
     Raises:
         Stop: the configuration is missing or not readable; every problem on a line of its own.
     """
     try:
-        path = settings_module.find(args.config, os.environ, Path.cwd())
-        return settings_module.load(path, os.environ, Path.cwd())
+        made = settings_module.load(path_of(args), os.environ, Path.cwd())
+        if not getattr(args, "as_root", False):
+            owner.become(made.state.dir)
     except settings_module.ConfigError as error:
         raise Stop("\n".join(error.problems)) from None
+    except owner.Unreachable as error:
+        raise Stop(str(error)) from None
+    return made
+
+
+def path_of(args: argparse.Namespace) -> Path | None:
+    """The configuration file of this call, None for the defaults; kept in `args.config`, so that reading it again
+    finds the same one.
+
+    In the order of `settings.find`. On a machine into which blockerd was set up or installed, root works on that one
+    wherever it stands, as if $BLOCKERD_CONFIG named it.
+    """
+    if not args.config and not os.environ.get("BLOCKERD_CONFIG") and owner.is_root():
+        from blockerd.system.manifest import settings_file
+
+        found = settings_file(Path("/"), settings_module.SYSTEM_FILE)
+        args.config = str(found) if found else None
+    return settings_module.find(args.config, os.environ, Path.cwd())
 
 
 def columns(rows: Iterable[tuple[str, ...]], *, right: frozenset[int] = frozenset()) -> list[str]:

@@ -10,7 +10,7 @@ import socket
 from typing import Any
 
 from blockerd.cli.output import Stop, dump, say, settings_of
-from blockerd.process import run_folder
+from blockerd.process import control_socket
 from blockerd.settings import Settings
 
 
@@ -58,7 +58,7 @@ def duration(seconds: int) -> str:
 
 
 def _ask(settings: Settings, request: dict[str, Any]) -> dict[str, Any]:
-    path = run_folder(settings) / "control.sock"
+    path = control_socket(settings)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(5)

@@ -4,15 +4,17 @@ import argparse
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from blockerd.cli.output import Stop, bold, say, settings_of, warn
+from blockerd.cli import owner
+from blockerd.cli.output import Stop, bold, path_of, say, settings_of, warn
 from blockerd.process import ENV_LIFE, AlreadyRunning, Instance, Lifeline
-from blockerd.settings import Endpoint, Settings, find, load
+from blockerd.settings import Endpoint, Settings, load
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -36,7 +38,8 @@ def run_daemon(args: argparse.Namespace) -> int:
     from blockerd.supervisor import PROXY, Supervisor
 
     arguments = ["--config", str(settings.path)] if settings.path else []
-    return Supervisor(arguments, warn, [PROXY] if settings.proxy.enabled else []).run()
+    with owner.as_oneself():  # each child gives root up by itself, once it has its ports
+        return Supervisor(arguments, warn, [PROXY] if settings.proxy.enabled else []).run()
 
 
 def run_dns(args: argparse.Namespace) -> int:
@@ -45,11 +48,17 @@ def run_dns(args: argparse.Namespace) -> int:
     _log()
     _only(settings, "dns")
     from blockerd.dns.process import main
-    from blockerd.dns.sockets import BindError
+    from blockerd.dns.sockets import BindError, bind
     from blockerd.lists.guard import GuardError
 
+    def listen(endpoints: Sequence[Endpoint]) -> list[tuple[socket.socket, socket.socket]]:
+        with owner.as_oneself():
+            pairs = bind(endpoints)
+        owner.for_good(settings.state.dir)
+        return pairs
+
     try:
-        main(settings, _reload(args), Lifeline.from_environment())
+        main(settings, _reload(args), Lifeline.from_environment(), listen)
     except GuardError as error:
         raise Stop(str(error)) from None
     except BindError as error:
@@ -63,6 +72,7 @@ def run_control(args: argparse.Namespace) -> int:
     """One control process."""
     settings = settings_of(args)
     _log()
+    owner.for_good(settings.state.dir)
     _only(settings, "control")
     from blockerd.control.process import main
 
@@ -76,7 +86,7 @@ def _reload(args: argparse.Namespace) -> Callable[[], Settings]:
     Raises (when called):
         ConfigError: it is missing or not readable now.
     """
-    return lambda: load(find(args.config, os.environ, Path.cwd()), os.environ, Path.cwd())
+    return lambda: load(path_of(args), os.environ, Path.cwd())
 
 
 def _log() -> None:
@@ -147,8 +157,19 @@ def _tell_what_happens(settings: Settings) -> None:
         say(f"Pages are filtered for programs that use the proxy {settings.proxy.listen} ({settings.proxy.mode}).")
     level = settings.privacy.level
     say(f"Recorded on this machine, in {settings.state.dir}: attempts at listed sites, at level {level}.")
-    say("Nothing is shared with anyone. Look at it with `blockerd log` and `blockerd report preview`; end with Ctrl-C.")
+    say(said_to_be_shared(settings))
+    say("Look at it with `blockerd log` and `blockerd report preview`; end with Ctrl-C.")
     sys.stdout.flush()
+
+
+def said_to_be_shared(settings: Settings) -> str:
+    """Who may read notes; nobody without the person's consent."""
+    from blockerd.report import consent
+
+    names = ", ".join(one.name for one in settings.report.partner)
+    if not names or consent.read(settings.state.dir) is None:
+        return "Nothing is shared with anyone."
+    return f"Notes go to {names}, as far as they said yes: blockerd partner ls."
 
 
 def _holders(settings: Settings) -> str:

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from blockerd.cli.output import Stop, columns, dump, say, settings_of, warn
+from blockerd.cli import owner
+from blockerd.cli.output import Stop, columns, dump, path_of, say, settings_of, warn
 from blockerd.process import ENV_LIFE, ENV_WORDS, AlreadyRunning, Instance
-from blockerd.settings import OnPolicyError, Settings, find, load
+from blockerd.settings import OnPolicyError, Settings, load
 
 _LOOK_AGAIN = 2.0
 """Seconds between two looks for an environment that is waited for."""
@@ -52,6 +53,7 @@ def _register_ca(commands: "argparse._SubParsersAction[Any]") -> None:
     words.add_parser("status", help="what it is, may sign, and who trusts it", allow_abbrev=False).set_defaults(
         run=run_status
     )
+    authority.set_defaults(as_root=True)  # the system's trust stores; `manifest` gives what it writes to the service
     for word, what in (("install", "into this machine's trust stores"), ("rotate", "a new root in place of the old")):
         one = words.add_parser(word, help=what, allow_abbrev=False)
         one.add_argument("--home", default=os.path.expanduser("~"), help="whose browsers")
@@ -64,6 +66,7 @@ def run_proxy(args: argparse.Namespace) -> int:
     """The proxy in the foreground; 2 where it has no environment."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it is heard: settings are read at the start anyway
     settings = settings_of(args)
+    owner.for_good(settings.state.dir)
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
     held = _only(settings)
     made = _environment(settings, wait=args.wait or ENV_LIFE in os.environ)
@@ -109,7 +112,7 @@ def _environment(settings: Settings, *, wait: bool) -> Any:  # noqa: ANN401 - en
 
 def _reload(args: argparse.Namespace) -> Callable[[], Settings]:
     """Reads the configuration again, as at the start."""
-    return lambda: load(find(args.config, os.environ, Path.cwd()), os.environ, Path.cwd())
+    return lambda: load(path_of(args), os.environ, Path.cwd())
 
 
 def run_setup(args: argparse.Namespace) -> int:
@@ -121,7 +124,9 @@ def run_setup(args: argparse.Namespace) -> int:
     lock = None if args.newest else environment.shipped_lock()
     made = environment.Environment(folder)
     try:
-        _as_owner_of(settings.state.dir)
+        if owner.became():
+            os.environ["PIP_NO_CACHE_DIR"] = "1"
+        owner.for_good(settings.state.dir)  # nothing that is downloaded runs as root
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if args.again or not made.made_from(lock):
             made = environment.make(folder, Path(args.python), say, lock)
@@ -132,16 +137,6 @@ def run_setup(args: argparse.Namespace) -> int:
         raise Stop(f"{folder}: {error.strerror}", 1) from None
     say(f"mitmproxy {version} is ready in {folder}. Next: blockerd proxy-ca install, then blockerd proxy")
     return 0
-
-
-def _as_owner_of(folder: Path) -> None:
-    """Root that works for the service becomes the service first: nothing that is downloaded runs as root."""
-    if os.geteuid() != 0 or not folder.exists() or not (owner := folder.stat()).st_uid:
-        return
-    os.setgroups([])
-    os.setgid(owner.st_gid)
-    os.setuid(owner.st_uid)
-    os.environ.update(HOME=str(folder), PIP_NO_CACHE_DIR="1")
 
 
 def run_pac(args: argparse.Namespace) -> int:

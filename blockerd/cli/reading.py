@@ -5,7 +5,7 @@ from datetime import date, timedelta, tzinfo
 from functools import lru_cache
 
 from blockerd import clock
-from blockerd.cli.output import Stop
+from blockerd.cli.output import Stop, warn
 from blockerd.journal.read import View
 from blockerd.journal.spool import Level
 from blockerd.report.period import midnight
@@ -26,7 +26,10 @@ def view(settings: Settings) -> View:
         JournalError: it cannot be read.
     """
     folder = settings.state.dir
-    return View(folder / "journal.sqlite", folder / "spool", Level(settings.privacy.level))
+    seen = View(folder / "journal.sqlite", folder / "spool", Level(settings.privacy.level))
+    if seen.unread:
+        warn(f"{seen.unread[0]}: cannot be read, so what waits in {len(seen.unread)} files is missing; try sudo")
+    return seen
 
 
 def moment(option: str, text: str, zone: tzinfo, now_us: int, *, whole_day: bool = False) -> int:

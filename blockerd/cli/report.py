@@ -15,6 +15,7 @@ from blockerd.cli import report_mails as mails
 from blockerd.cli import report_words
 from blockerd.cli.ask import ask
 from blockerd.cli.output import Stop, dump, say, settings_of
+from blockerd.cli.owner import as_oneself
 from blockerd.cli.reading import stamp, view
 from blockerd.cli.report_preview import Shown, preview
 from blockerd.journal.read import View
@@ -123,7 +124,7 @@ def _say(shown: Shown, page: str | None) -> None:
 
 def _write(path: Path, page: str) -> None:
     try:
-        with path.open("x", encoding="utf-8") as file:
+        with as_oneself(), path.open("x", encoding="utf-8") as file:
             file.write(page)
     except OSError as error:
         raise Stop(f"{path}: {error.strerror}; name a new file in a place that you may write to") from None

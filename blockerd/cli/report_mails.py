@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import blockerd.journal.outbox as mailbox
 from blockerd import clock
 from blockerd.cli.output import Stop, columns, dump, say, settings_of
+from blockerd.cli.owner import as_oneself
 from blockerd.journal.log import open_log
 from blockerd.journal.outbox import Row, Stand
 from blockerd.journal.schema import JournalError
@@ -70,10 +71,11 @@ def run_export(args: argparse.Namespace) -> int:
     settings, folder = settings_of(args), Path(args.folder)
     rows = [row for row in _rows(settings) if row.state == Stand.SENT and row.body and row.copy_of is None]
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for row in rows:
-            with (folder / f"note-{row.id:05}.eml").open("xb") as file:
-                file.write(row.body or b"")
+        with as_oneself():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for row in rows:
+                with (folder / f"note-{row.id:05}.eml").open("xb") as file:
+                    file.write(row.body or b"")
     except FileExistsError as error:
         raise Stop(f"{error.filename}: is there already; name a new folder") from None
     except OSError as error:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from blockerd.cli.output import settings_of
-from blockerd.process import run_folder
+from blockerd.process import control_socket
 from blockerd.settings import Settings
 from blockerd.system import probe
 from blockerd.system.drift import Answer
@@ -71,7 +71,7 @@ def ask_control(settings: Settings) -> dict[str, Any]:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(5)
-            sock.connect(str(run_folder(settings) / "control.sock"))
+            sock.connect(str(control_socket(settings)))
             sock.sendall(b'{"do": "status"}\n')
             got = json.loads(sock.makefile("rb").readline())
     except (OSError, ValueError):

@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from blockerd import clock
+from blockerd.cli import owner
 from blockerd.cli.config import example_text
 from blockerd.cli.install import asked_until
 from blockerd.cli.output import Stop, bold, say
 from blockerd.model import CATEGORIES
 from blockerd.policy.schedule import zone_of
 from blockerd.report import consent
-from blockerd.settings import ConfigError, Endpoint, load
+from blockerd.settings import SYSTEM_FILE, ConfigError, Endpoint, load
 from blockerd.settings.address import upstream
-from blockerd.settings.load import SYSTEM_FILE
 from blockerd.settings.value import Bad, toml
 from blockerd.system.apply import Applier, ApplyError, run
 from blockerd.system.look import look
@@ -82,7 +82,8 @@ def run_setup(args: argparse.Namespace) -> int:
     if not sys.stdin.isatty():
         raise Stop("setup talks with the person this is for: run it in a terminal")
     root = os.geteuid() == 0
-    path = Path(args.config).absolute() if args.config else (SYSTEM_FILE if root else Path.cwd() / "blockerd.toml")
+    named = args.config or os.environ.get("BLOCKERD_CONFIG")
+    path = Path(named).absolute() if named else (SYSTEM_FILE if root else Path.cwd() / "blockerd.toml")
     state = _state_of(path, root)
     say(bold("blockerd: setting up"))
     say("")
@@ -102,7 +103,8 @@ def run_setup(args: argparse.Namespace) -> int:
         text = configured(example_text(), answers)
         steps.append(File("the configuration", str(path), text.encode(), 0o600, data=True))
     _do(steps, system=path == SYSTEM_FILE)
-    consent.give(state, consent.Consent(clock.now_us(), words))
+    with owner.as_owner(state):  # the service's, where it is installed already
+        consent.give(state, consent.Consent(clock.now_us(), words))
     say("")
     tell(f"Your consent is kept with its date in {state}; `blockerd consent` shows it and takes it back.")
     say(bold("Next: ") + ("sudo blockerd install" if path == SYSTEM_FILE else "blockerd run"))

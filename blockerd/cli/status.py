@@ -2,21 +2,32 @@
 
 import argparse
 import json
+import os
 import socket
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import blockerd
 from blockerd import clock
-from blockerd.cli.output import bold, columns, dump, say, settings_of
+from blockerd.cli import owner
+from blockerd.cli.output import bold, columns, dump, path_of, say, settings_of
 from blockerd.cli.portal import duration
 from blockerd.control.networks import read_state
 from blockerd.lists.snapshot import read_pointer
 from blockerd.lists.watch import notes
 from blockerd.model import TEST_NAME
 from blockerd.policy.name import from_text
-from blockerd.process import run_folder, running_pid
+from blockerd.process import control_socket, running_pid
 from blockerd.proxy import standing
-from blockerd.settings import Endpoint, Settings
+from blockerd.settings import SYSTEM_FILE, ConfigError, ConfigUnreadable, Endpoint, Settings, load
+from blockerd.system import selfprobe
+from blockerd.system.manifest import Manifest
+
+USUAL: tuple[Endpoint, ...] = (Endpoint("127.0.0.1", 53), Endpoint("::1", 53))
+"""Where an installed filter listens, for whoever may not read its settings."""
+
+HIDDEN = "settings and record are for the service and root: sudo blockerd status says the rest"
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -54,6 +65,8 @@ def run_health(args: argparse.Namespace) -> int:
 
 def run_status(args: argparse.Namespace) -> int:
     """Says whether the filter is protecting, and the figures behind it."""
+    if listen := _hidden(args):
+        return _from_outside(args, listen)
     settings = settings_of(args)
     report = _report(settings)
     if args.json:
@@ -80,6 +93,46 @@ def run_status(args: argparse.Namespace) -> int:
     return 0 if report["protecting"] else 1
 
 
+def _hidden(args: argparse.Namespace) -> Sequence[Endpoint]:
+    """Where the filter listens, where settings or state are not for this user; empty where they are."""
+    try:
+        settings = load(path_of(args), os.environ, Path.cwd())
+    except ConfigUnreadable:
+        return USUAL
+    except ConfigError:
+        return ()
+    return () if may_look(settings.state.dir) else settings.dns.listen
+
+
+def may_look(state: Path) -> bool:
+    """False where the state is there and this user may not look into it."""
+    try:
+        os.listdir(state / "run")
+    except PermissionError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _from_outside(args: argparse.Namespace, listen: Sequence[Endpoint]) -> int:
+    """What everybody on this machine can see: whether the filter answers, and whether it is asked."""
+    report = {
+        "protecting": any(blocks(endpoint) for endpoint in listen),
+        "listen": [str(endpoint) for endpoint in listen],
+        "probe_seconds": None if (probed := selfprobe.read()) is None else max(0.0, clock.now() - probed.at / 1e6),
+        "notes": [HIDDEN],
+        "version": blockerd.__version__,
+    }  # fmt: skip
+    if args.json:
+        dump(report)
+        return 0 if report["protecting"] else 1
+    say(bold("Protecting." if report["protecting"] else "Not protecting: the filter does not answer."))
+    say(f"Addresses  {', '.join(map(str, listen))}")
+    say(f"Note: {HIDDEN}")
+    return 0 if report["protecting"] else 1
+
+
 def _report(settings: Settings) -> dict[str, Any]:
     pointer = read_pointer(settings.state.dir)
     also = ("proxy",) if settings.proxy.enabled else ()
@@ -98,11 +151,18 @@ def _report(settings: Settings) -> dict[str, Any]:
         "journal": control.get("trouble", ""),
         "mail": control.get("notes", ""),
         "proxy": standing.live(settings) if pids.get("proxy") else {},
-        "notes": [*notes(settings), *standing.lacks(settings, clock.now())],
+        "notes": [*notes(settings), *standing.lacks(settings, clock.now()), *_another(settings)],
         "portal": {key: around[key] for key in ("open", "seconds", "why")},
         "vpn": around["vpn"],
         "version": blockerd.__version__,
     }
+
+
+def _another(settings: Settings) -> list[str]:
+    """A word where this is not the blockerd that was installed in the system."""
+    if settings.path in (None, SYSTEM_FILE) or owner.is_root() or owner.became() or not Manifest(Path("/")).exists():
+        return []
+    return [f"this is about {settings.path}; about the blockerd installed in this system: sudo blockerd status"]
 
 
 def _roads(portal: dict[str, Any], vpn: list[str]) -> list[tuple[str, str]]:
@@ -126,7 +186,7 @@ def _pages(settings: Settings, live: dict[str, Any]) -> str:
 
 def _dns_status(settings: Settings) -> dict[str, Any]:
     try:
-        got = json.loads((run_folder(settings) / "dns.json").read_bytes())
+        got = json.loads((settings.state.dir / "run" / "dns.json").read_bytes())
     except (OSError, ValueError):
         return {}
     return got if isinstance(got, dict) else {}
@@ -136,7 +196,7 @@ def _ask_control(settings: Settings) -> dict[str, Any]:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(2)
-            sock.connect(str(run_folder(settings) / "control.sock"))
+            sock.connect(str(control_socket(settings)))
             sock.sendall(b'{"do": "status"}\n')
             got = json.loads(sock.makefile("rb").readline())
     except (OSError, ValueError):

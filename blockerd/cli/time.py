@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from blockerd import clock
 from blockerd.cli import time_text
 from blockerd.cli.output import Stop, bold, dump, say, settings_of
+from blockerd.cli.owner import as_oneself
 from blockerd.cli.reading import view
 from blockerd.cli.time_record import activitywatch, records_of, requests_in
 from blockerd.journal.read import View
@@ -235,8 +236,10 @@ def _export(record: View, args: argparse.Namespace, start: int, end: int) -> int
         sys.stdout.write(text + "\n")
         return 0
     try:
-        with open(os.open(args.export, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o600)
+        with as_oneself():
+            fd = os.open(args.export, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            os.fchmod(fd, 0o600)
+        with open(fd, "w", encoding="utf-8") as file:
             file.write(text + "\n")
     except OSError as error:
         raise Stop(f"{args.export}: {error.strerror}; name a file you may write", 1) from None

@@ -21,7 +21,7 @@ from blockerd.dns.engine import Counters, Engine, block_tail
 from blockerd.dns.following import Following
 from blockerd.dns.gate import Question
 from blockerd.dns.listener import Resolver
-from blockerd.dns.sockets import bind
+from blockerd.dns.sockets import Bind, bind
 from blockerd.dns.upstream import Upstreams
 from blockerd.dns.wire import Fast, make_serve, next_second, prepare
 from blockerd.journal import spool
@@ -55,8 +55,9 @@ _MARK_EVERY, _ALIVE_EVERY = 120, 240
 class DnsProcess:
     """The resolver process; `run` returns when it is told to end."""
 
-    def __init__(self, settings: Settings, reload: Callable[[], Settings]) -> None:
+    def __init__(self, settings: Settings, reload: Callable[[], Settings], listen: Bind = bind) -> None:
         self._settings = settings
+        self._bind = listen
         self._reload = reload
         self._following = Following(settings.state.dir, lambda: guard_of(self._settings))
         self._writer = spool.Writer(
@@ -85,7 +86,7 @@ class DnsProcess:
         """
         loop = asyncio.get_running_loop()
         end = asyncio.Event()
-        pairs = bind(self._settings.dns.listen)
+        pairs = self._bind(self._settings.dns.listen)
         raise_descriptor_limit()
         gc.set_threshold(*_COLLECT)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -330,10 +331,10 @@ def meta_of(policy: Policy) -> spool.Meta:
     return spool.Meta(policy.generation, f"policy-{policy.generation}.snapshot", action, combos)
 
 
-def main(settings: Settings, reload: Callable[[], Settings], lifeline: Lifeline) -> None:
-    """Runs the process to its end; `reload` reads the configuration again.
+def main(settings: Settings, reload: Callable[[], Settings], lifeline: Lifeline, listen: Bind = bind) -> None:
+    """Runs the process to its end; `reload` reads the configuration again, `listen` binds as `bind` does.
 
     Raises:
         BindError: an address cannot be listened on.
     """
-    asyncio.run(DnsProcess(settings, reload).run(lifeline))
+    asyncio.run(DnsProcess(settings, reload, listen).run(lifeline))

@@ -1,11 +1,14 @@
 """The resolver's own sockets: all that it is to listen on, or none. Called by `dns.process` before anything else."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from blockerd.settings import Endpoint
 
 _RECEIVE_BYTES = 4 * 1024 * 1024
+
+
+Bind = Callable[[Sequence[Endpoint]], list[tuple[socket.socket, socket.socket]]]
 
 
 class BindError(OSError):

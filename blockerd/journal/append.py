@@ -5,6 +5,7 @@ A disk that is full, a lock held by somebody else or a damaged file ends a drain
 is. Called by `control` alone, from one thread. Refuses a journal made by a newer blockerd.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from blockerd.journal.grow import add_entries, load, settle
 from blockerd.journal.intake import Confirm, Confirmed, Intake, Names, feed_all
 from blockerd.journal.lookup import Lookup
 from blockerd.journal.merge import Marks, Merger, Origin
-from blockerd.journal.outcome import Drained, DrainState, explained, given_up, held_up
+from blockerd.journal.outcome import Drained, DrainState, explained, given_up, held_up, left_out
 from blockerd.journal.schema import JournalError, open_writer
 from blockerd.journal.screen import seal
 from blockerd.journal.spool import Level, Meta, segments
@@ -104,7 +105,8 @@ class Journal:
         try:
             db = self._ready()
             began = self._clock_us()
-            for segment in _segments(spool, began):
+            found = _segments(spool, began)
+            for segment in found:
                 while not stop():
                     if self._held_up(db):
                         return replace(total, state=DrainState.LOCKED, message=held_up(self.path))
@@ -119,7 +121,7 @@ class Journal:
             if given.state == DrainState.DAMAGED:
                 self.close()  # a file that gave an I/O error is checked before it is written again
             return given
-        return total
+        return replace(total, message=left_out([one.path for one in found if _closed(one.path)]))
 
     def _held_up(self, db: apsw.Connection) -> bool:
         """True if a reader keeps the write-ahead log, which is long, from being used again: the spool waits better."""
@@ -321,6 +323,11 @@ def _read(path: Path, offset: int) -> bytes | None:
             return file.readall()
     except OSError:
         return None
+
+
+def _closed(path: Path) -> bool:
+    """True for a file that is there and that this user may not read."""
+    return path.exists() and not os.access(path, os.R_OK)
 
 
 def _progress(db: apsw.Connection, name: str) -> _Progress:

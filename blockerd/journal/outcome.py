@@ -3,6 +3,7 @@
 Called by `journal.append`, which turns every error of SQLite into one of these states, and by who shows them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -53,6 +54,14 @@ def explained(path: Path, error: apsw.Error) -> str:
 def held_up(path: Path) -> str:
     """One line for people where a reader is in the way."""
     return f"{path}: another program has been reading it for long: close that program; attempts wait in the spool"
+
+
+def left_out(paths: Sequence[Path]) -> str:
+    """One line for people where segments cannot be read and all others are stored; "" where there are none."""
+    if not paths:
+        return ""
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    return f"{paths[0]}{more}: cannot be read: give it to the user who runs blockerd (chown); all else is stored"
 
 
 _ADVICE = {

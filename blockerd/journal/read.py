@@ -47,6 +47,8 @@ _COUNTS = f"SELECT origin, count(*), sum(count) FROM attempts WHERE {_RANGE} GRO
 class View:
     """The record as it was at one moment, cut to `level` where it comes from the spool. Use it in a `with`.
 
+    `unread` are segments of the spool that this user may not read: what they hold is missing.
+
     Raises:
         JournalError: the journal was made by a newer blockerd, or cannot be read now.
     """
@@ -61,10 +63,11 @@ class View:
         self._origins: dict[int, Origin] = {}
         self._newest = self._newest_span = self._newest_event = -1
         self._sums = Sums((), {})
+        self.unread: list[Path] = []
         with ExitStack() as files:
             # Opened before the snapshot begins: what is stored and deleted from then on can still be read, and the
             # snapshot says how much of it to leave out.
-            waiting = _opened(spool, files)
+            waiting = self._opened(spool, files)
             try:
                 self._db = connect(journal)
                 self._look(waiting, level)
@@ -146,6 +149,20 @@ class View:
             last=max(ends, default=None),
             lost=self._lost(since, until),
         )
+
+    def _opened(self, spool: Path, files: ExitStack) -> list[tuple[Path, FileIO]]:
+        """The segments of `spool`, opened; one that goes away before it is opened was stored before that."""
+        found: list[tuple[Path, FileIO]] = []
+        for path in segments(spool):
+            try:
+                found.append((path, files.enter_context(FileIO(path))))
+            except FileNotFoundError:
+                continue
+            except PermissionError:
+                self.unread.append(path)
+            except OSError as error:
+                raise JournalError(f"{path}: cannot be read ({error.strerror}): look at the disk") from None
+        return found
 
     def _look(self, waiting: list[tuple[Path, FileIO]], level: Level) -> None:
         """Takes what is in the spool and not in the journal, both as of one moment."""
@@ -255,19 +272,6 @@ def _entry(at: int, kind: str, payload: str) -> Entry:
 
 def _by_time(row: Row) -> tuple[int, int]:
     return row.first, _EVER if row.key is None else row.key
-
-
-def _opened(spool: Path, files: ExitStack) -> list[tuple[Path, FileIO]]:
-    """The segments of `spool`, opened; one that goes away before it is opened was stored before that."""
-    found: list[tuple[Path, FileIO]] = []
-    for path in segments(spool):
-        try:
-            found.append((path, files.enter_context(FileIO(path))))
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise JournalError(f"{path}: cannot be read ({error.strerror}): run this as the user of blockerd") from None
-    return found
 
 
 def _take(intake: Intake, path: Path, file: FileIO, offset: int, meta_at: int) -> None:

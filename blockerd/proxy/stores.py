@@ -186,6 +186,8 @@ def _put(certificate: Path, entry: Entry, run: Run) -> str:
 
 def _take(folder: Path, entry: Entry, run: Run) -> str:
     place = Path(entry.place)
+    if entry.kind == SYSTEM_DEBIAN and place.name != manifest.copy_name(entry.fingerprint):
+        return f"{place}: not a file of ours, though the manifest names it; it is left as it is"
     if entry.kind == NSS:
         return run(["certutil", "-d", f"sql:{place}", "-D", "-n", entry.nickname]) if _holds(entry, run) else ""
     if entry.kind == SYSTEM_P11:

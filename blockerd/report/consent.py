@@ -7,12 +7,15 @@ mail. Without the consent file nothing is shared. Refuses nothing. Called by the
 
 import json
 import os
+import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
 FILE, LEAVING = "consent.json", "leaving"
+
+_NAME = re.compile("[0-9a-f]{32}")
 
 WORDS = "I am 18 or older and this is my own decision"
 """What the person at the machine types."""
@@ -69,11 +72,19 @@ def leave(folder: Path, name: str) -> None:
 
 
 def leaving(folder: Path) -> set[str]:
-    """Readers who are to get nothing more."""
-    found = set()
-    for path in (folder / LEAVING).glob("[0-9a-f]" * 32):
-        with suppress(OSError, ValueError):
-            found.add(path.read_text("utf-8"))
+    """Readers who are to get nothing more.
+
+    Raises:
+        OSError: the names cannot be read, so nobody may get anything.
+    """
+    found = set[str]()
+    try:
+        names = os.listdir(folder / LEAVING)
+    except FileNotFoundError:
+        return found
+    for name in filter(_NAME.fullmatch, names):
+        with suppress(FileNotFoundError, ValueError):
+            found.add((folder / LEAVING / name).read_text("utf-8"))
     return found
 
 
@@ -84,7 +95,8 @@ def left(folder: Path, name: str) -> None:
 
 def _write(path: Path, text: str) -> None:
     beside = path.with_name(f"{path.name}.new")
-    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0), 0o600)
+    beside.unlink(missing_ok=True)  # of a write that was killed; never followed, should it be a link
+    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
     with os.fdopen(fd, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()

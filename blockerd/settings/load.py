@@ -31,6 +31,10 @@ class ConfigError(Exception):
         self.problems = problems
 
 
+class ConfigUnreadable(ConfigError):
+    """The configuration is there, and this user may not read it."""
+
+
 def find(explicit: str | None, env: Mapping[str, str], cwd: Path) -> Path | None:
     """The configuration file to use, None for the defaults. A file that was named is taken even if it is missing.
 
@@ -82,6 +86,10 @@ def _read(file: Path) -> str:
         return file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError([f"{file}: not UTF-8 at byte {error.start}; save it as UTF-8"]) from None
+    except PermissionError as error:
+        raise ConfigUnreadable(
+            [f"{file}: {error.strerror}; try it with sudo, or name another file with --config"]
+        ) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigError([f"{file}: {reason}; name another file with --config"]) from None

@@ -161,6 +161,20 @@ class Manifest:
         _sync_folder(self.folder)
 
 
+def settings_file(root: Path, usual: Path) -> Path | None:
+    """The configuration that the machine below `root` was installed with, or `usual` before that; None where nothing
+    was set up there, or the file is gone."""
+    manifest = Manifest(root)
+    if not manifest.exists():
+        return None
+    try:
+        noted = manifest.noted("config")
+    except (ManifestError, ValueError):
+        noted = None
+    files = [*([Path(noted)] if isinstance(noted, str) else []), usual]
+    return next((file for file in files if file.is_file()), None)
+
+
 def _line(thing: object) -> bytes:
     return json.dumps(thing, ensure_ascii=True).encode("ascii") + b"\n"
 

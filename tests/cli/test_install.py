@@ -3,6 +3,7 @@
 On trees that are no running machine (`--root`); what they do to a booted one is in tests/room.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from blockerd.cli import doctor, looking
 from blockerd.cli.install import _ended, offers
 from blockerd.cli.main import main
+from blockerd.settings import ConfigUnreadable
 from blockerd.system.apply import Applier, no_commands
 from blockerd.system.manifest import FOLDER, Manifest
 from blockerd.system.steps import Undo
@@ -148,9 +150,13 @@ def test_without_root_the_doctor_asks_where_the_install_listens(folder: Path, mo
     """The configuration and the record are not for this user, and nothing is made in the folder they stand in."""
     watched = Watched(("127.0.0.1",), belt=True)
     monkeypatch.setattr(doctor, "_watched", lambda: watched)
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+
+    def refused(*_: object) -> None:
+        raise ConfigUnreadable(["not for you"])
+
+    monkeypatch.setattr(doctor, "load", refused)
     monkeypatch.chdir(folder)
-    facts = doctor.gather(None)
+    facts = doctor.gather(argparse.Namespace(config=None, as_root=True))
     assert (facts.whole, facts.listen, facts.belt_wanted) == (False, ("127.0.0.1",), True)
     assert facts.config_problems == ()
     assert sorted(path.name for path in folder.iterdir()) == ["blockerd.toml", "root"]

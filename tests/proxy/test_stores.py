@@ -157,3 +157,14 @@ def test_trust_given_by_hand_is_remembered_until_it_is_removed(folder: Path):
     assert manifest.read(folder).trusted
     assert stores.remove(folder, stores.run)[0].problem == ""
     assert not manifest.read(folder).trusted
+
+
+def test_a_manifest_that_names_a_file_of_somebody_else_removes_nothing(tmp_path: Path, folder: Path):
+    other = tmp_path / "shadow"
+    other.touch()
+    held = manifest.read(folder)
+    entry = manifest.Entry(SYSTEM_DEBIAN, str(other), stores.nickname(held.fingerprint), held.fingerprint)
+    manifest.write(folder, held.with_store(entry))
+    (outcome,) = stores.remove(folder, lambda _: "")
+    assert "not a file of ours" in outcome.problem
+    assert other.exists()
