@@ -7,6 +7,7 @@ them. Called by `control.reports` and `control.mails`, by the command line for l
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -120,8 +121,28 @@ class RoadState:
 
 
 def partners(db: apsw.Connection) -> dict[str, Partner]:
-    """All readers there are or were, by name."""
-    return {str(name): _partner(str(said)) for name, said in db.execute("SELECT name, said FROM partners")}
+    """All readers there are or were, by name; one whose record cannot be read is left out, `partner` says so."""
+    found = {}
+    for name, said in db.execute("SELECT name, said FROM partners"):
+        with suppress(ValueError, LookupError, TypeError):
+            found[str(name)] = _partner(str(said))
+    return found
+
+
+def names(db: apsw.Connection) -> list[str]:
+    """Names of all readers there are or were."""
+    return [str(name) for (name,) in db.execute("SELECT name FROM partners ORDER BY name")]
+
+
+def partner(db: apsw.Connection, name: str) -> Partner:
+    """The reader of this name.
+
+    Raises:
+        LookupError, ValueError, TypeError: there is none, or their record cannot be read.
+    """
+    for (said,) in db.execute("SELECT said FROM partners WHERE name = ?", (name,)):
+        return _partner(str(said))
+    raise LookupError(name)
 
 
 def put_partner(db: apsw.Connection, partner: Partner) -> None:

@@ -136,6 +136,11 @@ def test_an_address_that_is_refused_for_good_is_told_so(server: MailServer):
     assert sent(road(server), "kim@mail.test") is None
 
 
+def test_an_address_that_cannot_be_told_to_a_server_is_later(server: MailServer):
+    assert sent(road(server), "robin@bücher.example") == Outcome.LATER
+    assert server.taken == []
+
+
 def test_the_password_comes_from_its_file_and_stands_in_no_log(
     certified: MailServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
