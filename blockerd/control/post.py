@@ -17,6 +17,7 @@ from blockerd.control.journal import Keeper
 from blockerd.control.mails import Maker, own_road
 from blockerd.control.trouble import line_of
 from blockerd.journal.entry import ReportSent
+from blockerd.journal.forget import COPIES
 from blockerd.journal.grow import add_entries
 from blockerd.journal.heads import mark_delivered
 from blockerd.journal.outbox import USER, RoadState, Row, Stand
@@ -28,9 +29,6 @@ from blockerd.settings import RoadName
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-COPIES = "sent"
-"""Folder beside the journal with the user's own copies, the same bytes as the readers got."""
 
 TOLD_AGAIN_US = 7 * 24 * HOUR_US
 """The user is told again of an address that takes no mail after this time."""
@@ -179,7 +177,7 @@ class Post:
         if fresh:
             mailbox.unseal(db, row.id)
         mailbox.done(db, row.id, Stand.REFUSED, now, trouble)
-        told = [one for one in mailbox.rows(db) if one.what == Says.REFUSED_MINE and now - one.queued < TOLD_AGAIN_US]
+        told = [one for one in mailbox.rows_saying(db, [Says.REFUSED_MINE]) if now - one.queued < TOLD_AGAIN_US]
         if row.lane == USER or any(one.detail.get("partner") == row.lane for one in told):
             return
         settings = self.maker.settings

@@ -120,12 +120,6 @@ class Reports:
         first = last + timedelta(days=1 - control_days.LOOK_BACK)
         return run_of(first, 1, self._zone).start
 
-    def forget(self) -> None:
-        """What mails and remarks said is forgotten with the rest of the record; what waits is not."""
-        self._keeper.within(lambda db: mailbox.forget(db, self._now() + 1))
-        for path in (self.settings.state.dir / "sent").glob("note-*.eml"):
-            path.unlink(missing_ok=True)
-
     async def answer(self, request: Mapping[str, Any]) -> dict[str, Any] | None:
         """The answer to a request over the socket; None where it is none about notes."""
         asked = self._requests.get(str(request.get("do")))

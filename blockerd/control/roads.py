@@ -6,7 +6,7 @@ Libraries are loaded where such a road is there. Called by `control.reports` eac
 from contextlib import suppress
 from functools import partial
 
-from blockerd.control.post import COPIES
+from blockerd.journal.forget import COPIES
 from blockerd.report.deliver import Road, secret
 from blockerd.report.partner import OWN
 from blockerd.report.roads.file import FileRoad

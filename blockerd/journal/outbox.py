@@ -6,7 +6,7 @@ them. Called by `control.reports` and `control.mails`, by the command line for l
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -195,6 +195,14 @@ def rows(db: apsw.Connection, *, open_only: bool = False) -> list[Row]:
     return [_row(got) for got in db.execute(f"SELECT {_COLUMNS} FROM outbox WHERE {rule} ORDER BY id")]
 
 
+def rows_saying(db: apsw.Connection, what: Iterable[Says]) -> list[Row]:
+    """Mails that say one of `what`, oldest first, without their bytes and without copies."""
+    marks = ", ".join(f"'{one}'" for one in what)
+    columns = _COLUMNS.replace("body", "NULL")
+    sql = f"SELECT {columns} FROM outbox WHERE what IN ({marks}) AND copy_of IS NULL ORDER BY id"
+    return [_row(got) for got in db.execute(sql)]
+
+
 def row(db: apsw.Connection, number: int) -> Row | None:
     """The mail with this number in the list."""
     return next((_row(got) for got in db.execute(f"SELECT {_COLUMNS} FROM outbox WHERE id = ?", (number,))), None)
@@ -320,10 +328,10 @@ def remark(db: apsw.Connection, said: str, now: int) -> None:
         db.execute(f"DELETE FROM remarks WHERE at_us > ({sent})")
 
 
-def remarks(db: apsw.Connection, lane: str, now: int) -> str:
-    """What the user has noted since the last note to a reader."""
+def remarks(db: apsw.Connection, lane: str, now: int, since: int = 0) -> str:
+    """What the user has noted since `since` (Unix µs: the reader's yes) and the last note to a reader."""
     sql = "SELECT ifnull(max(made_us), 0) FROM outbox WHERE what = 'report' AND lane = ? AND made_us < ?"
-    since = db.execute(sql, (lane, now)).fetchall()[0][0]
+    since = max(since - 1, _number(db, sql, lane, now))
     sql = "SELECT said FROM remarks WHERE at_us > ? AND at_us <= ? ORDER BY id"
     return "\n".join(str(said) for (said,) in db.execute(sql, (since, now)))
 
@@ -344,13 +352,19 @@ def put_road(db: apsw.Connection, name: str, state: RoadState) -> None:
     )
 
 
-def forget(db: apsw.Connection, before: int) -> None:
-    """What mails said is forgotten where they were done before `before` (Unix µs); numbers, heads and digests stay."""
+def forget(db: apsw.Connection, before: int) -> int:
+    """What mails said is forgotten where they were done before `before` (Unix µs); numbers, heads and digests stay.
+
+    How many mails and remarks that were.
+    """
     db.execute(
-        "UPDATE outbox SET body = NULL, detail = '{}' WHERE done_us < ? AND state NOT IN ('queued', 'sealed')",
+        "UPDATE outbox SET body = NULL, detail = '{}' WHERE done_us < ? AND state NOT IN ('queued', 'sealed')"
+        " AND (body IS NOT NULL OR detail != '{}')",
         (before,),
     )
+    mails = db.changes()
     db.execute("DELETE FROM remarks WHERE at_us < ?", (before,))
+    return mails + db.changes()
 
 
 def _partner(said: str) -> Partner:
@@ -360,7 +374,7 @@ def _partner(said: str) -> Partner:
     return Partner(**{**got, **typed})
 
 
-def _number(db: apsw.Connection, sql: str, *values: str) -> int:
+def _number(db: apsw.Connection, sql: str, *values: str | int) -> int:
     return next((int(got) for (got,) in db.execute(sql, values)), 0)
 
 
