@@ -96,6 +96,7 @@ def _problems(folder: Path, text: str | bytes) -> list[str]:
             "report.partner[R].address",
             "before the @ must be ASCII",
         ),
+        ("[privacy]\nretention_days = 13", 2, "privacy.retention_days", "write 14 to 3650"),
         ('[report.smtp]\nfrom = "me@bü..example"', 2, "report.smtp.from", "its host is no name (empty label)"),
     ],
 )

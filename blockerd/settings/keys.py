@@ -301,7 +301,7 @@ class Privacy:
     """[privacy]"""
 
     level: Level = setting("site", choice(Level), "how fine names are kept: name site category counts")
-    retention_days: int = setting(90, whole(1, 3650), "how long attempts are kept", unit="days", built=False)
+    retention_days: int = setting(90, whole(14, 3650), "how long what is recorded is kept", unit="days")
 
 
 @dataclass(frozen=True, slots=True)
