@@ -126,6 +126,13 @@ def test_values_arrive_typed(tmp_path: Path):
     assert settings.report.send_at == SendAt(0, 7 * 60 + 5)
 
 
+def test_a_mail_address_is_kept_as_a_mail_server_takes_it(tmp_path: Path):
+    text = '[report.smtp]\nfrom = "me@Bücher.example"\n[[report.partner]]\nname = "R"\nrole = "self"\n'
+    report = _load(tmp_path, text + 'address = "robin+notes@mail.example"').report
+    assert report.smtp.from_ == "me@xn--bcher-kva.example"
+    assert report.partner[0].address == "robin+notes@mail.example"
+
+
 def test_origin_says_file_only_for_what_the_file_sets(tmp_path: Path):
     settings = _load(tmp_path, '[dns]\nblock_ttl = 60\n[[lists.source]]\nid="a"\ncategory="cam"\npath="/x"\n')
     assert [settings.origin(name) for name in ("dns.block_ttl", "dns.spool_mb", "lists.source", "schedule")] == [

@@ -90,6 +90,14 @@ def _problems(folder: Path, text: str | bytes) -> list[str]:
             "report.partner[R].address",
             "write name@host",
         ),
+        (
+            '[[report.partner]]\nname = "R"\naddress = "röbin@mail.example"\nrole = "self"',
+            3,
+            "report.partner[R].address",
+            "before the @ must be ASCII",
+        ),
+        ("[privacy]\nretention_days = 13", 2, "privacy.retention_days", "write 14 to 3650"),
+        ('[report.smtp]\nfrom = "me@bü..example"', 2, "report.smtp.from", "its host is no name (empty label)"),
     ],
 )
 def test_a_mistake_is_named_with_line_key_and_remedy(tmp_path: Path, text: str, line: int, key: str, words: str):

@@ -204,6 +204,8 @@ def _erased(settings: Settings) -> dict[str, int]:
         journal.close()
     except (JournalError, OSError) as error:
         raise Stop(str(error), 1) from None
+    if removed.left:
+        raise Stop("; ".join(removed.left), 1)
     return removed.kinds
 
 

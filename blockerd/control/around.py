@@ -4,8 +4,11 @@ Introduces screen time and the entries of the log to the readings of attempts. O
 set beside its screens. Called by daily summaries, and by what shows a person their own episodes.
 """
 
+import os
+import pwd
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Generic, TypeVar
@@ -17,8 +20,9 @@ from blockerd.report.episodes import BEFORE_US, LONG_US, Before, Sighting
 from blockerd.report.requests import Finer, Front
 from blockerd.screentime import budgets, store
 from blockerd.screentime.heartbeat import Beat
+from blockerd.screentime.store import Execute
 from blockerd.screentime.titles import is_browser
-from blockerd.screentime.usage import UNKNOWN_APP, Usage, usage
+from blockerd.screentime.usage import UNKNOWN_APP, Known, Usage, usage
 
 T = TypeVar("T")
 
@@ -37,9 +41,28 @@ def around(view: View, attempts: Sequence[Attempt], since: int, until: int) -> A
     Raises:
         JournalError: the record became unreadable.
     """
-    use = usage(store.records(view.query, since - BEFORE_US - LONG_US, until))
+    use = usage(own_records(view.query, since - BEFORE_US - LONG_US, until))
     pauses = [one for one in view.entries(since - BEFORE_US, until, [Pause.KIND]) if isinstance(one, Pause)]
     return Around(fronts(attempts, use), tuple(sightings(attempts, use, pauses)))
+
+
+def own_records(query: Execute, since: int, until: int) -> list[Known]:
+    """Screen time of the person that this install is for, and of nobody else who uses the machine.
+
+    That is the user named by the service (BLOCKERD_PERSON), else who runs this, else the only one on record.
+    """
+    owners = {agent: uid for agent, (uid, _) in store.agents(query).items()}
+    uid = _person(set(owners.values()), os.environ.get("BLOCKERD_PERSON", ""), os.geteuid())
+    return [known for known in store.records(query, since, until) if owners[known.agent] == uid]
+
+
+def _person(on_record: Set[int], name: str, own: int) -> int | None:
+    if name:
+        with suppress(KeyError):
+            return pwd.getpwnam(name).pw_uid
+    if own in on_record:
+        return own
+    return min(on_record) if len(on_record) == 1 else None
 
 
 def fronts(attempts: Sequence[Attempt], use: Usage) -> dict[int, Finer]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import blockerd.journal.outbox as mailbox
 from blockerd.binding.change import Direction
-from blockerd.control.around import around
+from blockerd.control.around import around, own_records
 from blockerd.journal.entry import Change as ChangeEntry
 from blockerd.journal.entry import Daily, Entry, Lost, Pause, decode, kind_of
 from blockerd.journal.grow import add_entries
@@ -28,7 +28,6 @@ from blockerd.report.protected import Plan, ending_in, inside, kept
 from blockerd.report.requests import Reading, read
 from blockerd.report.week import Day as DayTold
 from blockerd.report.week import Marks, Signs
-from blockerd.screentime import store
 from blockerd.screentime.facts import day_minutes
 from blockerd.screentime.usage import Usage, usage
 from blockerd.settings import Role, Settings
@@ -158,7 +157,7 @@ def _known(view: View, days: Sequence[Day], boots: Sequence[Boot] | None, now: i
         episodes=episodes(readings, zone, sightings=beside.sightings),
         entries=view.entries(start, end),
         ways=view.entries(start - SIGNS_BACK * DAY_US, end, tunnels.KINDS),
-        use=usage(store.records(view.query, start - DAY_US, end)),
+        use=usage(own_records(view.query, start - DAY_US, end)),
     )
 
 

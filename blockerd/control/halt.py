@@ -93,7 +93,7 @@ def _put(db: Any, what: Says, now: int, due: int, detail: dict[str, str]) -> Seq
 
 
 def _notices(db: Any) -> list[Row]:  # noqa: ANN401  (the journal's connection)
-    return [row for row in mailbox.rows(db) if row.what in _HOW.values() and row.copy_of is None]
+    return mailbox.rows_saying(db, _HOW.values())
 
 
 def _recent(db: Any, now: int) -> bool:  # noqa: ANN401  (the journal's connection)

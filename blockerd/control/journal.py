@@ -94,8 +94,8 @@ class Keeper:
             removed = forgetting.prune(self._open(), self._folder, now, before, self._day_begins)
             if removed.openings:
                 log.info("journal: %d entries of more than %d days forgotten", removed.openings, self._days)
-            self._scrub(needed=bool(removed.kinds))
-            return removed
+            self._scrub(needed=bool(removed.kinds or removed.words))
+            return _whole(removed)
 
     def erase(self) -> Removed:
         """Forgets everything that tells of the person, at once, what waits in the spool included.
@@ -109,7 +109,7 @@ class Keeper:
                 raise JournalError(trouble)
             removed = forgetting.erase(self._open(), self._folder, clock.now_us())
             self._scrub(needed=True)
-            return removed
+            return _whole(removed)
 
     def change_key(self) -> PublicKey:
         """Signs heads with another key from now on; the change is on record first.
@@ -236,6 +236,13 @@ class Keeper:
                 return None
             self._tables = {pointer.snapshot: table}
         return self._tables[pointer.snapshot]
+
+
+def _whole(removed: Removed) -> Removed:
+    """`removed`; OSError where a file is left, after all else is done."""
+    if removed.left:
+        raise OSError("; ".join(removed.left))
+    return removed
 
 
 def confirmed(table: Table, attempt: spool.RawAttempt) -> bool:

@@ -36,7 +36,7 @@ class Life:
             folder, alive_file(settings, "dns"), boot_id(), record, clocks.read, self._facts, self._zones
         )
         self._look_at = 0.0
-        self._pruned_at: float | None = None
+        self._pruned_at: int | None = None
 
     def start(self) -> None:
         """Records the start."""
@@ -60,15 +60,15 @@ class Life:
         self._pulse.stop("shutdown" if shutting_down() else why)
 
     def time_to_prune(self) -> bool:
-        """True once a day, unless the clock was set within the last hour: what it says of age may be wrong."""
+        """True once a day, sleep included; not within an hour of a clock step: what it says of age may be wrong."""
         stepped = self._pulse.stepped_at
         if stepped is not None and clocks.read().boottime - stepped < SETTLED * 1e6:
             return False
-        return self._pruned_at is None or clock.monotonic() - self._pruned_at >= DAY
+        return self._pruned_at is None or clocks.read().boottime - self._pruned_at >= DAY * 1e6
 
     def pruned(self) -> None:
         """Says that it was done."""
-        self._pruned_at = clock.monotonic()
+        self._pruned_at = clocks.read().boottime
 
     def _facts(self) -> Facts:
         folder = self.settings.state.dir

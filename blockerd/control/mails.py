@@ -137,7 +137,7 @@ class Maker:
             stop_code=partner.stop_code,
             talk_word=word_of(partner.stop_code, period.label),
             late_since=row.due if now - row.due >= LATE_US else None,
-            note=mailbox.remarks(db, row.lane, now),
+            note=mailbox.remarks(db, row.lane, now, partner.since),
             talks=mailbox.talks(db, row.lane),
             readers=readers(mailbox.partners(db).values()),
             seal=Seal(place.number, place.head.size, place.head.root.hex(), _continues(place)),

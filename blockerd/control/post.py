@@ -15,14 +15,13 @@ from typing import Any, TypeVar
 import blockerd.journal.outbox as mailbox
 from blockerd.control.journal import Keeper
 from blockerd.control.mails import Maker, own_road
-from blockerd.journal.checkpoint import CheckpointError
+from blockerd.control.trouble import line_of
 from blockerd.journal.entry import ReportSent
+from blockerd.journal.forget import COPIES
 from blockerd.journal.grow import add_entries
 from blockerd.journal.heads import mark_delivered
 from blockerd.journal.outbox import USER, RoadState, Row, Stand
-from blockerd.report import mime
 from blockerd.report.deliver import HOUR_US, NotDelivered, Outcome, Road, Session, wait
-from blockerd.report.encrypt import AgeKeyError
 from blockerd.report.partner import MINE, SECRET, Says, Send, State
 from blockerd.report.roads.file import FileRoad
 from blockerd.settings import RoadName
@@ -30,9 +29,6 @@ from blockerd.settings import RoadName
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-COPIES = "sent"
-"""Folder beside the journal with the user's own copies, the same bytes as the readers got."""
 
 TOLD_AGAIN_US = 7 * 24 * HOUR_US
 """The user is told again of an address that takes no mail after this time."""
@@ -47,7 +43,7 @@ class Post:
         self.now = now
         self.agreed = agreed
         self._unsaved: dict[int, Row] = {}
-        self._taken = 0
+        self._taken = self._turned_away = 0
 
     async def deliver(self, roads: Mapping[str, Road], *, force: bool = False) -> str:
         """Sends what is due; a line about what is in the way, "" for nothing. `force`: does not wait for its time."""
@@ -59,25 +55,27 @@ class Post:
             lanes = sorted({row.lane for row in waiting if row.road == name}, key=lambda lane: lane == USER)
             road = roads.get(name)
             troubles.append(await self._along(road, lanes, force) if road else _nowhere(name))
-        return "; ".join(filter(None, troubles))
+        return _joined(troubles)
 
     async def _along(self, road: Road, lanes: Sequence[str], force: bool) -> str:
         """What of `lanes` goes by `road`; a line about what is in the way, "" for nothing."""
         state = await self._within(lambda db: mailbox.road(db, road.name))
         if not force and 0 < state.next_try - self.now() <= HOUR_US:
             return state.trouble
-        trouble, before = "", self._taken
+        troubles, before = list[str](), (self._taken, self._turned_away)
         for lane in lanes:
             try:
                 session = await road.open()
-            except NotDelivered as error:
-                await self._closed(road, state, str(error))
-                return str(error)
+            except Exception as error:  # a road that is broken in an odd way is closed; the others are gone
+                await self._closed(road, state, told := line_of(error))
+                return told
             try:
-                trouble = await self._lane(session, lane, road.name, force) or trouble
+                troubles.append(await self._lane(session, lane, road.name, force))
             finally:
                 await session.close()
-        if trouble and self._taken == before:
+        trouble = _joined(troubles)
+        taken, away = self._taken - before[0], self._turned_away - before[1]
+        if away and not taken:
             await self._closed(road, state, trouble)  # it takes nothing from anybody: not each reader knocks anew
         elif state.tries:
             await self._within(lambda db: mailbox.put_road(db, road.name, RoadState()))
@@ -106,8 +104,8 @@ class Post:
         fresh = row.state == Stand.WAITING
         try:
             sealed = await self._within(lambda db: self._sealed(db, row))
-        except (mime.HeaderError, CheckpointError, AgeKeyError, ValueError, OSError) as error:
-            told = f"mail to {row.lane or 'yourself'}: {error}"
+        except Exception as error:  # a mail that cannot be made keeps its lane waiting, and no other
+            told = f"mail to {row.lane or 'yourself'}: {line_of(error)}"
             await self._later(row, told)
             return told
         assert sealed.body is not None
@@ -115,6 +113,9 @@ class Post:
             await session.send(sealed.address, sealed.body)
         except NotDelivered as error:
             return await self._not_delivered(sealed, error, fresh)
+        except Exception as error:  # nobody knows how far it came: the same mail again, later
+            told = f"mail to {row.lane or 'yourself'}: {line_of(error)}"
+            return await self._not_delivered(sealed, NotDelivered(Outcome.UNSURE, told), fresh)
         self._taken += 1
         self._unsaved[sealed.id] = sealed
         await self._save(sealed)
@@ -145,6 +146,7 @@ class Post:
             return ""
         if fresh and error.outcome != Outcome.UNSURE:
             await self._within(lambda db: mailbox.unseal(db, row.id))
+        self._turned_away += 1
         await self._later(row, str(error))
         return str(error)
 
@@ -175,7 +177,7 @@ class Post:
         if fresh:
             mailbox.unseal(db, row.id)
         mailbox.done(db, row.id, Stand.REFUSED, now, trouble)
-        told = [one for one in mailbox.rows(db) if one.what == Says.REFUSED_MINE and now - one.queued < TOLD_AGAIN_US]
+        told = [one for one in mailbox.rows_saying(db, [Says.REFUSED_MINE]) if now - one.queued < TOLD_AGAIN_US]
         if row.lane == USER or any(one.detail.get("partner") == row.lane for one in told):
             return
         settings = self.maker.settings
@@ -201,6 +203,11 @@ class Post:
         return asyncio.to_thread(self.keeper.within, work)
 
 
+def _joined(troubles: Sequence[str]) -> str:
+    """One line, each of them once."""
+    return "; ".join(filter(None, dict.fromkeys(troubles)))
+
+
 def _heads(rows: list[Row], now: int, force: bool) -> list[Row]:
     """The first of each lane, where its time has come."""
     first: dict[str, Row] = {}
@@ -223,7 +230,7 @@ def _nowhere(road: str) -> str:
     """That a road has no end in the settings."""
     if road == RoadName.SMTP:
         return "report.smtp.from is not set: mails wait; write the sender's address there"
-    return f"report.{road}.url is not set: notes wait; write the address there"
+    return f"report.{road}.url is not set, or no address: notes wait; write https://host/path there"
 
 
 def _label(row: Row) -> str:

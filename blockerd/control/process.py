@@ -339,7 +339,6 @@ class ControlProcess:
     async def _erase(self) -> dict[str, Any]:
         try:
             removed = await asyncio.to_thread(self.keeper.erase)
-            await asyncio.to_thread(self.reports.forget)
         except (OSError, JournalError) as error:
             return {"error": str(error)}
         return {"removed": removed.kinds}

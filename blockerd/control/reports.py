@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,6 +24,7 @@ from blockerd.control.journal import Keeper
 from blockerd.control.mails import Maker, detail_of, own_road, since_day
 from blockerd.control.post import Post
 from blockerd.control.roads import roads_of
+from blockerd.control.trouble import line_of
 from blockerd.journal import readers
 from blockerd.journal.continuity import begun_anew
 from blockerd.journal.log import Log
@@ -94,12 +96,14 @@ class Reports:
     async def tick(self, *, force: bool = False) -> None:
         """Everything that is due now. Trouble is told once, and tried again with the next tick."""
         async with self._alone:
+            troubles: list[str] = []
             try:
-                await asyncio.to_thread(self._decide)
-                trouble = await self._post.deliver(self._ways(), force=force)
+                troubles += await asyncio.to_thread(self._decide)
+                troubles.append(await self._post.deliver(self._ways(), force=force))
                 await asyncio.to_thread(self._remember)
-            except (JournalError, OSError) as error:
-                trouble = str(error)
+            except Exception as error:  # told, and tried again: what is odd now must not end the notes
+                troubles.append(line_of(error))
+            trouble = "; ".join(filter(None, dict.fromkeys(troubles)))
             if trouble and trouble != self.trouble:
                 log.warning("report: %s", trouble)
             self.trouble = trouble
@@ -122,12 +126,6 @@ class Reports:
             return None
         first = last + timedelta(days=1 - control_days.LOOK_BACK)
         return run_of(first, 1, self._zone).start
-
-    def forget(self) -> None:
-        """What mails and remarks said is forgotten with the rest of the record; what waits is not."""
-        self._keeper.within(lambda db: mailbox.forget(db, self._now() + 1))
-        for path in (self.settings.state.dir / "sent").glob("note-*.eml"):
-            path.unlink(missing_ok=True)
 
     async def answer(self, request: Mapping[str, Any]) -> dict[str, Any] | None:
         """The answer to a request over the socket; None where it is none about notes."""
@@ -152,9 +150,20 @@ class Reports:
 
     # -- what a tick decides
 
-    def _decide(self) -> None:
-        self._tell_days()
-        self._keeper.within(self._step)
+    def _decide(self) -> list[str]:
+        """Days, each reader, the filter: what is in the way of one keeps nothing else waiting. All that is."""
+        troubles = [_tried(self._tell_days)]
+        try:
+            names = self._keeper.within(mailbox.names)
+        except (JournalError, OSError) as error:
+            return [*troubles, str(error)]
+        folder = self.settings.state.dir
+        unknown = not names and bool(self._wanted()) and consent.read(folder) is not None
+        self._anew = ANEW if unknown and self._keeper.within(lambda db: begun_anew(Log(db))) else ""
+        for name in consent.leaving(folder).difference(names):
+            consent.left(folder, name)
+        troubles += [_tried(partial(self._step, name)) for name in names]
+        return [*troubles, _tried(lambda: self._keeper.within(lambda db: self._watch.look(db, self._now())))]
 
     def _tell_days(self) -> None:
         """Leaves for the days that are over."""
@@ -170,27 +179,27 @@ class Reports:
                 found = control_days.summarised(view, days, self._boots(now), now, zone, counts, plan)
                 self._keeper.within(lambda db: control_days.keep(db, found, zone))
 
-    def _step(self, db: Any) -> None:  # noqa: ANN401  (the journal's connection)
-        """Partners and mails as they should be now. Inside one transaction."""
-        now, folder = self._now(), self.settings.state.dir
-        leaving, agreed = consent.leaving(folder), consent.read(folder) is not None
-        wanted, known = self._wanted(), mailbox.partners(db)
-        self._anew = ANEW if agreed and wanted and not known and begun_anew(Log(db)) else ""
-        for name, partner in known.items():
-            if name in leaving or not agreed:
-                self._take(db, people.leave(partner), partner, now)
-                continue
-            place, code = mailbox.next_place(db), self._code()
-            step = people.reconcile(partner, wanted.get(name), now, code, place)
-            self._take(db, step, partner, now)
-            again = people.tick(step.partner, now, self._code())
-            self._take(db, again, step.partner, now)
-            if again.partner.reads:
-                self._report_due(db, again.partner, now)
-                self._seal_due(db, again.partner, now)
-        for name in leaving:
+    def _step(self, name: str) -> None:
+        """One reader and their mails as they should be now; that they leave is forgotten once it is on the disk."""
+        folder = self.settings.state.dir
+        leaving = name in consent.leaving(folder)
+        self._keeper.within(lambda db: self._step_of(db, name, ends=leaving or consent.read(folder) is None))
+        if leaving:
             consent.left(folder, name)
-        self._watch.look(db, now)
+
+    def _step_of(self, db: Any, name: str, *, ends: bool) -> None:  # noqa: ANN401  (the journal's connection)
+        now, partner = self._now(), mailbox.partner(db, name)
+        if ends:
+            self._take(db, people.leave(partner), partner, now)
+            return
+        place, code = mailbox.next_place(db), self._code()
+        step = people.reconcile(partner, self._wanted().get(name), now, code, place)
+        self._take(db, step, partner, now)
+        again = people.tick(step.partner, now, self._code())
+        self._take(db, again, step.partner, now)
+        if again.partner.reads:
+            self._report_due(db, again.partner, now)
+            self._seal_due(db, again.partner, now)
 
     def _take(self, db: Any, step: Step, before: Partner, now: int) -> None:  # noqa: ANN401
         """Keeps a step and queues its mails; what must not go out any more does not."""
@@ -367,6 +376,15 @@ def _last_told(db: Any) -> date | None:  # noqa: ANN401
     """The last day that is told, None before the first."""
     days = mailbox.summaries(db, Role.SELF)
     return date.fromisoformat(max(days)) if days else None
+
+
+def _tried(work: Callable[[], None]) -> str:
+    """Does `work`; a line about what was in the way, "" for nothing."""
+    try:
+        work()
+    except Exception as error:  # one reader's record, or one day, that cannot be read: the others go on
+        return line_of(error)
+    return ""
 
 
 def _send(partner: Partner, what: Says) -> Send:

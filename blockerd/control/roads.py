@@ -3,9 +3,10 @@
 Libraries are loaded where such a road is there. Called by `control.reports` each time that something is to be sent.
 """
 
+from contextlib import suppress
 from functools import partial
 
-from blockerd.control.post import COPIES
+from blockerd.journal.forget import COPIES
 from blockerd.report.deliver import Road, secret
 from blockerd.report.partner import OWN
 from blockerd.report.roads.file import FileRoad
@@ -13,7 +14,7 @@ from blockerd.settings import NoteAddress, RoadName, Settings
 
 
 def roads_of(settings: Settings) -> dict[str, Road]:
-    """The roads by name; one that has no end in the settings is missing."""
+    """The roads by name; one that has no end in the settings, or none that is an address, is missing."""
     report = settings.report
     found: dict[str, Road] = {
         OWN: FileRoad(settings.state.dir / COPIES, OWN),
@@ -32,7 +33,8 @@ def roads_of(settings: Settings) -> dict[str, Road]:
             (RoadName.NTFY, report.ntfy, NtfyRoad),
         ):
             if address.url and name in used:
-                found[name] = kind(address.url, partial(_token, address))
+                with suppress(ValueError):  # no address: said as if there were none
+                    found[name] = kind(address.url, partial(_token, address))
     return found
 
 

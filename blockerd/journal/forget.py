@@ -1,11 +1,13 @@
-"""Forgetting as a whole: rows, spool segments, files set aside and backups, then the pages and the write-ahead log.
+"""Forgetting as a whole: rows, spool segments, files set aside, backups and copies of mails, then pages and their log.
 
 `prune` is called daily and keeps what a report still waits for; `erase` is called by the person and takes everything at
 once. Both are done only when `scrub` says so: a reader that holds on to an old state delays that. Called by `control`,
 and by `log erase` where no control runs.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -19,6 +21,9 @@ from blockerd.journal.wipe import wipe
 BACKUPS = "backups"
 """Folder beside the journal in which backups are made unless told otherwise."""
 
+COPIES = "sent"
+"""Folder beside the journal with the user's own copies of mails, the same bytes as the readers got."""
+
 ASIDE = ("-damaged-", "-replaced-")
 """What the names of journals that were set aside have in them."""
 
@@ -26,38 +31,33 @@ ASIDE = ("-damaged-", "-replaced-")
 def prune(journal: Journal, spool: Path, at: int, before: int, day_begins: Callable[[int], int]) -> Removed:
     """Removes what is older than `before` (Unix µs); `day_begins` gives where the local day of a time begins.
 
+    A file that cannot be removed is told in `left`; call again.
+
     Raises:
         JournalError: the journal cannot be written now; what is removed is told, the rest is left.
-        OSError: a file could not be removed; call again.
     """
     kinds: dict[str, int] = {}
-    commitments = 0
+    commitments = words = 0
     while True:
         part = journal.within(lambda db: retention.prune(db, at, before, day_begins))
         for kind, count in part.kinds.items():
             kinds[kind] = kinds.get(kind, 0) + count
-        commitments += part.commitments
+        commitments, words = commitments + part.commitments, words + part.words
         if not part.kinds:
             break
-    wipe_spool(journal, spool, before)
-    for path in set_aside(journal.path):
-        if path.stat().st_mtime_ns // 1000 < before:
-            path.unlink()
-    return Removed(kinds, commitments)
+    return Removed(kinds, commitments, words, _files(journal, spool, before))
 
 
 def erase(journal: Journal, spool: Path, at: int) -> Removed:
     """Removes everything that tells of the person up to now. Drain before: what still waits in the spool stays there.
 
+    A file that cannot be removed is told in `left`; call again.
+
     Raises:
         JournalError: the journal cannot be written now; nothing is removed.
-        OSError: a file could not be removed; call again.
     """
     removed = journal.within(lambda db: retention.erase(db, at))
-    wipe_spool(journal, spool, 1 << 62)
-    for path in set_aside(journal.path):
-        path.unlink()
-    return removed
+    return replace(removed, left=_files(journal, spool, 1 << 62))
 
 
 def scrub(journal: Journal) -> bool:
@@ -86,11 +86,44 @@ def wipe_spool(journal: Journal, spool: Path, before: int) -> None:
             wipe(path, stored[path.name], before)
 
 
-def set_aside(journal: Path) -> Iterator[Path]:
-    """Journals beside `journal` that were damaged or replaced, their companions, and backups made here."""
-    for part in ASIDE:
-        yield from sorted(journal.parent.glob(f"{journal.stem}{part}*"))
-    yield from sorted((journal.parent / BACKUPS).glob("*"))
+def _files(journal: Journal, spool: Path, before: int) -> tuple[str, ...]:
+    """Removes what lies in files and is older than `before`; a line about each place where that could not be done."""
+    left = list[str]()
+
+    def tried(what: Path, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except OSError as error:
+            left.append(f"{what}: {error.strerror or error}; remove it yourself")
+
+    tried(spool, lambda: wipe_spool(journal, spool, before))
+    folder = journal.path.parent
+    found = list[Path]()
+    for place in (folder, folder / BACKUPS, folder / COPIES):
+        tried(place, partial(_look, found, place, journal.path))
+    for path in found:
+        tried(path, partial(_unlink, path, before))
+    return tuple(left)
+
+
+def _look(found: list[Path], folder: Path, journal: Path) -> None:
+    """Adds the files in `folder` that may tell of the person: journals set aside, backups, copies of mails.
+
+    Raises:
+        OSError: it cannot be looked into; a folder that is not there is empty.
+    """
+    try:
+        there = sorted(folder.iterdir())
+    except FileNotFoundError:
+        return
+    aside = tuple(f"{journal.stem}{part}" for part in ASIDE)
+    wanted = [path for path in there if folder != journal.parent or path.name.startswith(aside)]
+    found += [path for path in wanted if path.is_symlink() or not path.is_dir()]
+
+
+def _unlink(path: Path, before: int) -> None:
+    if path.lstat().st_mtime_ns // 1000 < before:
+        path.unlink()
 
 
 def _stored(db: apsw.Connection) -> dict[str, int]:

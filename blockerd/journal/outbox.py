@@ -6,7 +6,8 @@ them. Called by `control.reports` and `control.mails`, by the command line for l
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -120,8 +121,28 @@ class RoadState:
 
 
 def partners(db: apsw.Connection) -> dict[str, Partner]:
-    """All readers there are or were, by name."""
-    return {str(name): _partner(str(said)) for name, said in db.execute("SELECT name, said FROM partners")}
+    """All readers there are or were, by name; one whose record cannot be read is left out, `partner` says so."""
+    found = {}
+    for name, said in db.execute("SELECT name, said FROM partners"):
+        with suppress(ValueError, LookupError, TypeError):
+            found[str(name)] = _partner(str(said))
+    return found
+
+
+def names(db: apsw.Connection) -> list[str]:
+    """Names of all readers there are or were."""
+    return [str(name) for (name,) in db.execute("SELECT name FROM partners ORDER BY name")]
+
+
+def partner(db: apsw.Connection, name: str) -> Partner:
+    """The reader of this name.
+
+    Raises:
+        LookupError, ValueError, TypeError: there is none, or their record cannot be read.
+    """
+    for (said,) in db.execute("SELECT said FROM partners WHERE name = ?", (name,)):
+        return _partner(str(said))
+    raise LookupError(name)
 
 
 def put_partner(db: apsw.Connection, partner: Partner) -> None:
@@ -172,6 +193,14 @@ def rows(db: apsw.Connection, *, open_only: bool = False) -> list[Row]:
     """All mails, oldest first; `open_only`: those that wait."""
     rule = "state IN ('queued', 'sealed')" if open_only else "true"
     return [_row(got) for got in db.execute(f"SELECT {_COLUMNS} FROM outbox WHERE {rule} ORDER BY id")]
+
+
+def rows_saying(db: apsw.Connection, what: Iterable[Says]) -> list[Row]:
+    """Mails that say one of `what`, oldest first, without their bytes and without copies."""
+    marks = ", ".join(f"'{one}'" for one in what)
+    columns = _COLUMNS.replace("body", "NULL")
+    sql = f"SELECT {columns} FROM outbox WHERE what IN ({marks}) AND copy_of IS NULL ORDER BY id"
+    return [_row(got) for got in db.execute(sql)]
 
 
 def row(db: apsw.Connection, number: int) -> Row | None:
@@ -307,10 +336,10 @@ def remark(db: apsw.Connection, said: str, now: int) -> None:
         db.execute(f"DELETE FROM remarks WHERE at_us > ({sent})")
 
 
-def remarks(db: apsw.Connection, lane: str, now: int) -> str:
-    """What the user has noted since the last note to a reader."""
+def remarks(db: apsw.Connection, lane: str, now: int, since: int = 0) -> str:
+    """What the user has noted since `since` (Unix µs: the reader's yes) and the last note to a reader."""
     sql = "SELECT ifnull(max(made_us), 0) FROM outbox WHERE what = 'report' AND lane = ? AND made_us < ?"
-    since = db.execute(sql, (lane, now)).fetchall()[0][0]
+    since = max(since - 1, _number(db, sql, lane, now))
     sql = "SELECT said FROM remarks WHERE at_us > ? AND at_us <= ? ORDER BY id"
     return "\n".join(str(said) for (said,) in db.execute(sql, (since, now)))
 
@@ -331,13 +360,19 @@ def put_road(db: apsw.Connection, name: str, state: RoadState) -> None:
     )
 
 
-def forget(db: apsw.Connection, before: int) -> None:
-    """What mails said is forgotten where they were done before `before` (Unix µs); numbers, heads and digests stay."""
+def forget(db: apsw.Connection, before: int) -> int:
+    """What mails said is forgotten where they were done before `before` (Unix µs); numbers, heads and digests stay.
+
+    How many mails and remarks that were.
+    """
     db.execute(
-        "UPDATE outbox SET body = NULL, detail = '{}' WHERE done_us < ? AND state NOT IN ('queued', 'sealed')",
+        "UPDATE outbox SET body = NULL, detail = '{}' WHERE done_us < ? AND state NOT IN ('queued', 'sealed')"
+        " AND (body IS NOT NULL OR detail != '{}')",
         (before,),
     )
+    mails = db.changes()
     db.execute("DELETE FROM remarks WHERE at_us < ?", (before,))
+    return mails + db.changes()
 
 
 def _partner(said: str) -> Partner:
@@ -347,7 +382,7 @@ def _partner(said: str) -> Partner:
     return Partner(**{**got, **typed})
 
 
-def _number(db: apsw.Connection, sql: str, *values: str) -> int:
+def _number(db: apsw.Connection, sql: str, *values: str | int) -> int:
     return next((int(got) for (got,) in db.execute(sql, values)), 0)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import apsw
 
-from blockerd.journal import screen
+from blockerd.journal import outbox, screen
 from blockerd.journal.entry import Prune
 from blockerd.journal.grow import STEP, add_entries, settle
 from blockerd.journal.sums import quarter
@@ -40,10 +40,15 @@ _CHUNK = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """Openings removed by kind, and records of SCREEN, which share one; leaves whose subtree hashes alone are left."""
+    """Openings removed by kind, and records of SCREEN, which share one; leaves whose subtree hashes alone are left.
+
+    `words`: mails and remarks whose text is gone; `left`: a line about each file that could not be removed.
+    """
 
     kinds: dict[str, int]
     commitments: int = 0
+    words: int = 0
+    left: tuple[str, ...] = ()
 
     @property
     def openings(self) -> int:
@@ -62,7 +67,7 @@ def prune(
     screen.seal(db, at, force=True)
     kinds = _attempts(db, before, limit)
     kinds.update(_events(db, before, at - YEAR_US, limit))
-    removed = Removed(kinds, _commitments(db, at - YEAR_US))
+    removed = Removed(kinds, _commitments(db, at - YEAR_US), outbox.forget(db, before))
     _sums(db, before, at - SUMS_US, day_begins)
     db.execute(
         "DELETE FROM spans WHERE last_us < ? AND id NOT IN (SELECT max(id) FROM spans GROUP BY process)", (before,)
@@ -91,7 +96,7 @@ def erase(db: apsw.Connection, at: int) -> Removed:
     marks = ", ".join("?" * len(KEPT_AT_ERASE))
     kinds.update(_drop_events(db, f"kind NOT IN ({marks})", KEPT_AT_ERASE))
     kinds.update(_counted(screen.erase(db)))
-    removed = Removed({kind: count for kind, count in kinds.items() if count})
+    removed = Removed({kind: count for kind, count in kinds.items() if count}, words=outbox.forget(db, at + 1))
     _uncount(db, removed.openings)
     add_entries(db, [Prune(at, "erase", at, removed.openings, removed.kinds)])
     return removed

@@ -70,7 +70,6 @@ def message(subject: str, language: str, parts: Sequence[Part], envelope: Envelo
     mail["Date"] = datetime.fromtimestamp(envelope.made // 1_000_000, UTC)
     mail["Message-ID"] = f"<{name}@{domain}>"
     mail["Auto-Submitted"] = "auto-generated"
-    mail["List-Unsubscribe"] = f"<mailto:{envelope.sender}?subject=stop>"
     _fill(mail, parts)
     mail["Content-Language"] = _checked(language)
     if evidence:

@@ -21,7 +21,20 @@ from blockerd.settings.address import (
     upstream,
 )
 from blockerd.settings.declare import Setting, Weaker, declared, setting, table, table_names, tables
-from blockerd.settings.value import SendAt, choice, flag, many, optional, path, send_at, text, whole, window, word
+from blockerd.settings.value import (
+    SendAt,
+    choice,
+    flag,
+    mail_address,
+    many,
+    optional,
+    path,
+    send_at,
+    text,
+    whole,
+    window,
+    word,
+)
 
 
 class BlockAnswer(StrEnum):
@@ -148,7 +161,6 @@ _ZONE = r"[A-Za-z0-9_+/-]{1,64}"
 _NAME = r"\S(.{0,62}\S)?"
 _USER = r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}\$?"
 _OWN = r"(https://|http://(127\.0\.0\.1|localhost|\[::1\])(?=[:/]))[!-?A-~]{1,500}"
-_MAIL = r"[^@\s<>,;:\"]{1,64}@[^@\s<>,;:\"]{1,255}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +301,7 @@ class Privacy:
     """[privacy]"""
 
     level: Level = setting("site", choice(Level), "how fine names are kept: name site category counts")
-    retention_days: int = setting(90, whole(1, 3650), "how long attempts are kept", unit="days", built=False)
+    retention_days: int = setting(90, whole(14, 3650), "how long what is recorded is kept", unit="days")
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,7 +379,7 @@ class Smtp:
     host: str = setting("127.0.0.1", text("host", r"[A-Za-z0-9._:-]{1,253}", "write a name or address"), "mail server")
     port: int = setting(587, whole(1, 65535), "its port")
     user: str = setting("", text("user", r".{0,255}"), "who logs in; empty: nobody")
-    from_: str = setting("", text("mail address", rf"({_MAIL})?", "write name@host"), "sender's address")
+    from_: str = setting("", mail_address(may_be_empty=True), "sender's address")
     security: Security = setting("starttls", choice(Security), "starttls tls none (loopback only)")
     password_file: Path = setting("smtp-password", path(), "a file that holds the password alone")
 
@@ -400,7 +412,7 @@ class Partner:
     )
     address: str = setting(
         None,
-        text("mail address", _MAIL, "write name@host"),
+        mail_address(),
         "where mail goes",
         required=True,
         sample="robin@mail.example",

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from blockerd.policy import schedule
+from blockerd.policy.name import BadName, from_text, to_text
+
+_MAIL = re.compile(r"[^@\s<>,;:\"]{1,64}@[^@\s<>,;:\"]{1,255}")
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -92,6 +95,26 @@ def text(kind: str, pattern: str = r".*", hint: str = "") -> Reader[str]:
         return line
 
     return Reader(kind, read)
+
+
+def mail_address(*, may_be_empty: bool = False) -> Reader[str]:
+    """name@host as a mail server takes it (RFC 5321): ASCII, a host of other letters as its A-labels (RFC 5890)."""
+
+    def read(raw: object) -> str:
+        line = one_line(raw)
+        if may_be_empty and not line:
+            return line
+        if not _MAIL.fullmatch(line):
+            raise Bad(f"{quoted(raw)} is no mail address; write name@host")
+        name, _, host = line.partition("@")
+        if not name.isascii():
+            raise Bad(f"{quoted(raw)}: what stands before the @ must be ASCII; ask for another address")
+        try:
+            return line if host.isascii() else f"{name}@{to_text(from_text(host))}"
+        except BadName as error:
+            raise Bad(f"{quoted(raw)}: its host is no name ({error}); write name@host") from None
+
+    return Reader("mail address", read)
 
 
 def path() -> Reader[Path]:

@@ -1,14 +1,20 @@
 """Who was in front at an attempt, and what came before it, from screen time and the log."""
 
+import os
+from contextlib import closing
+
+import apsw
 import pytest
 
-from blockerd.control.around import fronts, sightings
+from blockerd.control.around import fronts, own_records, sightings
 from blockerd.journal.entry import Pause
 from blockerd.model import Action, Attempt, Channel, Kind
 from blockerd.report.episodes import Before
 from blockerd.report.requests import Front
+from blockerd.screentime import store
 from blockerd.screentime.budgets import MINUTE
 from blockerd.screentime.heartbeat import Beat
+from blockerd.screentime.track import Record, Stream
 from blockerd.screentime.usage import Usage
 
 START = 1_795_370_400_000_000
@@ -45,6 +51,19 @@ def test_who_was_in_front(minute: int, client: str, front: Front | None):
     found = fronts([attempt(500), attempt(minute, client)], USE)
     assert found.keys() <= {1}
     assert (found[1].front if found else None) == front
+
+
+@pytest.mark.parametrize(("person", "apps"), [("", ["editor"]), ("root", ["mail"]), ("nosuchuser", ["editor"])])
+def test_screen_time_is_that_of_the_person_alone(monkeypatch: pytest.MonkeyPatch, person: str, apps: list[str]):
+    """Whoever else is heard has agreed to nothing."""
+    monkeypatch.setenv("BLOCKERD_PERSON", person)
+    monkeypatch.setattr(os, "geteuid", lambda: 4001)
+    with closing(apsw.Connection(":memory:")) as db:
+        db.execute(store.SCHEMA)
+        for uid, app in ((4001, "editor"), (4002, "game"), (0, "mail")):
+            record = Record(Stream.APP, START, START + MINUTE, app, "", START, "boot")
+            store.put(db.execute, [store.Sent(f"agent-{uid}", uid, "x11", 1, 1, record)])
+        assert [one.record.value for one in own_records(db.execute, START, START + MINUTE)] == apps
 
 
 def test_what_came_before_are_sessions_pauses_and_ways_round():

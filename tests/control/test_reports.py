@@ -315,6 +315,22 @@ def test_a_note_of_the_user_can_be_taken_back_before_anybody_has_it(shared: Home
     assert "haste" not in shared.got("Robin")[-1].text
 
 
+def test_who_reads_later_or_again_gets_no_words_that_were_for_others(tmp_path: Path, server: MailServer):
+    home = Home(tmp_path, server, NOON, ROBIN, partner("Sam", "mentor"))
+    home.sign("start")
+    home.agree()
+    home.pair("Robin")
+    home.request("report-note", text="Thank you for Sunday, love.")
+    home.until("2026-11-15T18:00+01:00", step=6 * HOUR)
+    assert "Thank you" in home.got("Robin")[-1].text
+    home.pair("Sam")
+    home.until("2026-11-22T18:00+01:00", step=6 * HOUR)
+    note = home.got("Sam")[-1]
+    assert note.line("kind") == "report"
+    assert "Thank you" not in note.text
+    home.close()
+
+
 def test_a_talk_is_counted_once_by_the_word_of_the_readers_mail(shared: Home):
     shared.until("2026-11-15T18:00+01:00", step=6 * HOUR)
     found = re.search(r"may enter this word: ([a-z]+)", shared.got("Robin")[-1].text)
@@ -426,8 +442,10 @@ def test_a_mail_that_cannot_be_made_keeps_nobody_else_waiting(tmp_path: Path, se
 
 def test_erasing_the_log_forgets_what_mails_said_but_not_their_numbers(shared: Home):
     shared.until("2026-11-16T19:00+01:00", step=6 * HOUR)
+    shared.request("report-note", text="Thank you for the walk.")
     shared.keeper.erase()
-    shared.reports.forget()
+    kept = [path.read_bytes() for path in (shared.folder / "var").rglob("*") if path.is_file()]
+    assert not any(b"police this" in one or b"the walk" in one for one in kept)
     assert all(row.body is None for row in shared.rows() if row.state == Stand.SENT)
     assert not list((shared.folder / "var" / "sent").iterdir())
     shared.until("2026-11-22T19:00+01:00", step=6 * HOUR)

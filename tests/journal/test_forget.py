@@ -1,12 +1,13 @@
 """What is forgotten is in no file any more; the log still verifies, and says how much is gone."""
 
+import os
 from contextlib import closing
 from pathlib import Path
 
 import apsw
 import pytest
 
-from blockerd.journal import forget, merkle
+from blockerd.journal import forget, merkle, outbox
 from blockerd.journal.append import Journal
 from blockerd.journal.check import check
 from blockerd.journal.entry import Prune, decode
@@ -14,9 +15,12 @@ from blockerd.journal.grow import LATE_US
 from blockerd.journal.heads import mark_delivered, record_head
 from blockerd.journal.log import Gone, open_log
 from blockerd.journal.merge import GAP_US
+from blockerd.journal.outbox import Sealed, Stand
 from blockerd.journal.read import View
 from blockerd.journal.retention import DAY_US, SUMS_US, YEAR_US
 from blockerd.journal.spool import Level, read
+from blockerd.report.partner import Says, Send
+from blockerd.settings import Role
 from tests.journal.spooling import SECOND, START, Spool, counts, everything
 
 CLOSED = GAP_US + LATE_US + 1
@@ -72,6 +76,23 @@ def story(journal: Journal, spool: Spool, name: str, count: int):
     journal.drain(spool.folder, level=Level.NAME)
     spool.at += CLOSED
     journal.drain(spool.folder, level=Level.NAME)
+
+
+def mailed(journal: Journal, folder: Path, word: str, at: int):
+    """A mail with `word` that was sent at `at`, the user's copy of it, and a remark."""
+    send = Send(Says.REPORT, 1, "robin@mail.test", Role.SPOUSE)
+
+    def work(db: apsw.Connection):
+        number = outbox.queue(db, "Robin", send, at, at, {"periods": [[word, 7]]})
+        outbox.seal(db, number, Sealed(at, word.encode()))
+        outbox.done(db, number, Stand.SENT, at)
+        outbox.remark(db, word, at)
+
+    journal.within(work)
+    copy = folder / forget.COPIES / f"note-{word}.eml"
+    copy.parent.mkdir(exist_ok=True)
+    copy.write_text(word)
+    os.utime(copy, (at / 1e6, at / 1e6))
 
 
 def delivered(journal: Journal, at: int):
@@ -178,6 +199,42 @@ def test_erasing_works_at_once_and_leaves_how_it_ran_and_counts(
         assert log
         shown = log.consistency(old.size, after.size)
     assert merkle.verify_consistency(old.size, after.size, old.root, after.root, shown)
+
+
+def test_mails_remarks_and_copies_go_with_the_rest(journal: Journal, spool: Spool, path: Path, tmp_path: Path):
+    for word, days in (("oldsecret", 100), ("newsecret", 10)):
+        mailed(journal, tmp_path, word, spool.at - days * DAY_US)
+    before = spool.at - 90 * DAY_US
+    assert forget.prune(journal, spool.folder, spool.at, before, day_begins).words == 2
+    assert forget.scrub(journal)
+    assert {word for word, _ in found(tmp_path, "oldsecret", "newsecret")} == {"newsecret"}
+    assert [one.name for one in (tmp_path / "sent").iterdir()] == ["note-newsecret.eml"]
+    assert forget.prune(journal, spool.folder, spool.at, before, day_begins).words == 0
+    forget.erase(journal, spool.folder, spool.at)
+    assert forget.scrub(journal)
+    assert found(tmp_path, "newsecret") == set()
+    assert list((tmp_path / "sent").iterdir()) == []
+
+
+def test_an_odd_thing_among_the_backups_keeps_nothing_else(
+    journal: Journal, spool: Spool, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    story(journal, spool, "oldsecret", 30)
+    (tmp_path / "backups" / "a-folder").mkdir(parents=True)
+    for name in ("b.sqlite", "c.sqlite"):
+        (tmp_path / "backups" / name).write_bytes(b"oldsecret")
+    unlink = Path.unlink
+
+    def held(path: Path, missing_ok: bool = False):
+        if path.name == "b.sqlite":
+            raise PermissionError(1, "Operation not permitted")
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", held)
+    removed = forget.erase(journal, spool.folder, spool.at)
+    assert removed.left == (f"{tmp_path}/backups/b.sqlite: Operation not permitted; remove it yourself",)
+    assert forget.scrub(journal)
+    assert {name for _, name in found(tmp_path, "oldsecret")} == {"b.sqlite"}
 
 
 def test_the_file_becomes_smaller(journal: Journal, spool: Spool, path: Path):

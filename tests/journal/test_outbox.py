@@ -146,7 +146,8 @@ def test_forgetting_keeps_numbers_and_digests_and_what_waits(db: Db):
     mailbox.seal(db, number, BYTES)
     mailbox.done(db, number, Stand.SENT, NOW)
     waiting = mailbox.queue(db, "Robin", NOTE, NOW, NOW, {"periods": [["2026-11-22", 7]]})
-    mailbox.forget(db, NOW + 1)
+    assert mailbox.forget(db, NOW + 1) == 1
+    assert mailbox.forget(db, NOW + 1) == 0
     first, second = mailbox.rows(db)
     assert (first.body, first.detail, first.number, first.digest) == (None, {}, 1, bytes(32))
     assert (second.id, second.detail) == (waiting, {"periods": [["2026-11-22", 7]]})

@@ -150,6 +150,11 @@ def test_a_refused_address_does_not_stand_in_the_way_of_the_next_mail(server: Ma
     assert len(server.to("kim@mail.test")) == 1
 
 
+def test_an_address_that_cannot_be_told_to_a_server_is_later(server: MailServer):
+    assert sent(road(server), "robin@bücher.example") == Outcome.LATER
+    assert server.taken == []
+
+
 def test_the_password_comes_from_its_file_and_stands_in_no_log(
     certified: MailServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):

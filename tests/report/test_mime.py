@@ -57,8 +57,8 @@ def test_other_content_another_recipient_or_moment_gives_another_message_id():
 def test_the_header_fields_are_these_and_no_others():
     mail = email.message_from_bytes(made(), policy=SMTP)
     assert list(mail.keys()) == [
-        "From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "List-Unsubscribe", "MIME-Version",
-        "Content-Type", "Content-Language",
+        "From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type",
+        "Content-Language",
     ]  # fmt: skip
     assert (mail["From"], mail["To"], mail["Subject"]) == ("me@home.test", "robin@mail.test", "Weekly note")
     assert mail["Date"] == "Wed, 18 Nov 2026 11:06:40 +0000"

@@ -102,6 +102,12 @@ def test_plain_http_goes_to_this_machine_alone(url: str):
     assert sent(WebhookRoad(url)) == Outcome.UNSAFE
 
 
+@pytest.mark.parametrize("token", ["tökén", "two\nlines"])
+def test_a_token_that_no_header_takes_is_told_and_nothing_is_sent(hook: Hook, token: str):
+    assert sent(WebhookRoad(hook.url, lambda: token)) == Outcome.UNSAFE
+    assert hook.got == []
+
+
 def test_a_road_names_where_it_goes():
     assert WebhookRoad("https://hook.example/x").hosts == (("hook.example", 443),)
     assert NtfyRoad("http://127.0.0.1:8080/topic").hosts == (("127.0.0.1", 8080),)

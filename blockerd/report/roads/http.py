@@ -40,7 +40,7 @@ class WebhookRoad:
         """A session; no connection is made before a mail is handed over.
 
         Raises:
-            NotDelivered: the address is not https, or the token cannot be read.
+            NotDelivered: the address is not https, or the token cannot be read or sent.
         """
         where = f"{self.name} {self.hosts[0][0]}"
         if not self._safe:
@@ -50,6 +50,10 @@ class WebhookRoad:
 
     def _headers(self) -> Mapping[str, str]:
         token = self._token()
+        if not (token.isascii() and token.isprintable()):
+            raise NotDelivered(
+                Outcome.UNSAFE, f"{self.name}: its token has a letter that no header takes; write it anew"
+            )
         bearer = {"Authorization": f"Bearer {token}"} if token else {}
         return {"Content-Type": "message/rfc822", "User-Agent": "note", **bearer}
 
@@ -81,7 +85,14 @@ class HttpSession:
         method = "PUT" if "Filename" in self._headers else "POST"
         try:
             answer = await self._client.request(method, self._url, content=message, headers=dict(self._headers))
-        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.InvalidURL, httpx2.UnsupportedProtocol, OSError):
+        except (
+            httpx2.ConnectError,
+            httpx2.ConnectTimeout,
+            httpx2.InvalidURL,
+            httpx2.UnsupportedProtocol,
+            OSError,
+            ValueError,
+        ):
             raise NotDelivered(Outcome.LATER, f"{self._where}: out of reach; it is tried again") from None
         except httpx2.HTTPError as error:
             kind = type(error).__name__

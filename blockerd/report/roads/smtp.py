@@ -99,6 +99,9 @@ class SmtpSession:
         except (SMTPException, OSError) as error:
             await self._begin_anew(error)
             raise self._not_taken(error, recipient) from None
+        except ValueError:
+            told = f"{self._where}: an address with letters beyond ASCII cannot be told to it; write another"
+            raise NotDelivered(Outcome.LATER, told) from None
         try:
             await self._client.data(message)
         except SMTPResponseException as error:
