@@ -30,7 +30,6 @@ class Life:
 
     def __init__(self, settings: Settings, record: Callable[[dict[str, Any]], object]) -> None:
         self.settings = settings
-        self._record = record
         folder = settings.state.dir
         self._pulse = Pulse(
             folder, alive_file(settings, "dns"), boot_id(), record, clocks.read, self._facts, self._zones
@@ -50,10 +49,7 @@ class Life:
         self._look_at = now + LOOK_EVERY
         self._pulse.look()
         writer.flush()
-        if lost := writer.take_lost():
-            self._record({"kind": "lost", "process": "control", "count": lost})
-            if writer.take_lost():
-                writer.lost = lost  # not even that was taken: the number waits
+        writer.tell_lost()
 
     def stop(self, why: str) -> None:
         """Records the stop; `why` unless the whole machine is going down."""
