@@ -22,7 +22,7 @@ LOOK_EVERY = 5.0
 """Seconds between two looks at the clocks."""
 
 DAY, SETTLED = 86_400.0, 3600.0
-"""Seconds from one forgetting to the next, and after a clock step before which nothing is forgotten."""
+"""Seconds from one forgetting to the next, and for which a clock is in doubt after it was set."""
 
 
 class Life:
@@ -35,7 +35,7 @@ class Life:
             folder, alive_file(settings, "dns"), boot_id(), record, clocks.read, self._facts, self._zones
         )
         self._look_at = 0.0
-        self._pruned_at: float | None = None
+        self._pruned_at: int | None = None
 
     def start(self) -> None:
         """Records the start."""
@@ -55,16 +55,27 @@ class Life:
         """Records the stop; `why` unless the whole machine is going down."""
         self._pulse.stop("shutdown" if shutting_down() else why)
 
+    def sure(self) -> bool:
+        """True unless the wall clock is in doubt: set within the last hour, or far from the last run's at the start.
+
+        NTP ends the doubt at once.
+        """
+        return not self._doubted() or clocks.synchronised()
+
     def time_to_prune(self) -> bool:
-        """True once a day, unless the clock was set within the last hour: what it says of age may be wrong."""
-        stepped = self._pulse.stepped_at
-        if stepped is not None and clocks.read().boottime - stepped < SETTLED * 1e6:
+        """True once a day, but not while what the clock says of age may be wrong: within an hour after it was set, and
+        in a run that began far ahead of the last one, until NTP says so too."""
+        if self._doubted() or (self._pulse.leapt and not clocks.synchronised()):
             return False
-        return self._pruned_at is None or clock.monotonic() - self._pruned_at >= DAY
+        return self._pruned_at is None or clock.boottime_us() - self._pruned_at >= DAY * 1e6
+
+    def _doubted(self) -> bool:
+        since = self._pulse.doubted_at
+        return since is not None and clocks.read().boottime - since < SETTLED * 1e6
 
     def pruned(self) -> None:
         """Says that it was done."""
-        self._pruned_at = clock.monotonic()
+        self._pruned_at = clock.boottime_us()
 
     def _facts(self) -> Facts:
         folder = self.settings.state.dir

@@ -26,6 +26,7 @@ from blockerd.control.roads import roads_of
 from blockerd.journal.log import Log
 from blockerd.journal.outbox import USER, Row
 from blockerd.journal.read import View
+from blockerd.journal.rewind import rewind
 from blockerd.journal.schema import JournalError
 from blockerd.journal.spool import Level
 from blockerd.report import consent, encrypt
@@ -50,7 +51,7 @@ Boots = Callable[[int], Sequence[Boot] | None]
 
 class Reports:
     """The notes of one install. `now` gives Unix µs, `chance` random bytes, `boots` the boots that the system knows,
-    `filters` whether the filter runs.
+    `filters` whether the filter runs, `sure` whether the clock can be believed.
 
     `trouble` is one line about what is in the way of delivery, "" for nothing; `roads` replace that of the settings.
     """
@@ -64,6 +65,7 @@ class Reports:
         chance: Callable[[int], bytes] = os.urandom,
         boots: Boots = lambda _: None,
         filters: Callable[[], bool] = lambda: True,
+        sure: Callable[[], bool] = lambda: True,
         roads: Mapping[str, Road] | None = None,
     ) -> None:
         self.trouble = ""
@@ -71,6 +73,7 @@ class Reports:
         self._now = now
         self._chance = chance
         self._boots = boots
+        self._sure = sure
         self._watch = halt.Watch(filters)
         self._roads = roads
         self._maker = Maker(settings, self._names)
@@ -87,11 +90,15 @@ class Reports:
         self._maker.settings = fresh
 
     async def tick(self, *, force: bool = False) -> None:
-        """Everything that is due now. Trouble is told once, and tried again with the next tick."""
+        """Everything that is due now. Trouble is told once, and tried again with the next tick.
+
+        While the clock is in doubt no day is told and nothing becomes due; what is asked for now goes all the same.
+        """
         async with self._alone:
+            sure = self._sure()
             try:
-                await asyncio.to_thread(self._decide)
-                trouble = await self._post.deliver(self._ways(), force=force)
+                await asyncio.to_thread(self._decide, sure=sure)
+                trouble = await self._post.deliver(self._ways(), force=force) if sure or force else ""
             except (JournalError, OSError) as error:
                 trouble = str(error)
             if trouble and trouble != self.trouble:
@@ -141,14 +148,15 @@ class Reports:
 
     # -- what a tick decides
 
-    def _decide(self) -> None:
-        self._tell_days()
-        self._keeper.within(self._step)
+    def _decide(self, *, sure: bool) -> None:
+        if sure:
+            self._tell_days()
+        self._keeper.within(lambda db: self._step(db, sure=sure))
 
     def _tell_days(self) -> None:
         """Leaves for the days that are over."""
         now, zone, plan = self._now(), self._zone, control_days.plan_of(self.settings)
-        last = self._keeper.within(_last_told)
+        last = self._keeper.within(lambda db: self._told(db, now))
         if last is not None and last >= day_of(now, zone) - timedelta(days=1):
             return
         month = day_of(now, zone) - timedelta(days=30)
@@ -159,7 +167,12 @@ class Reports:
                 found = control_days.summarised(view, days, self._boots(now), now, zone, counts, plan)
                 self._keeper.within(lambda db: control_days.keep(db, found, zone))
 
-    def _step(self, db: Any) -> None:  # noqa: ANN401  (the journal's connection)
+    def _told(self, db: Any, now: int) -> date | None:  # noqa: ANN401  (the journal's connection)
+        """The last day that is told, once what a clock that was ahead told is taken back."""
+        rewind(db, now, control_days.SETTLED_US)
+        return _last_told(db)
+
+    def _step(self, db: Any, *, sure: bool) -> None:  # noqa: ANN401  (the journal's connection)
         """Partners and mails as they should be now. Inside one transaction."""
         now, folder = self._now(), self.settings.state.dir
         leaving, agreed = consent.leaving(folder), consent.read(folder) is not None
@@ -171,6 +184,8 @@ class Reports:
             place, code = mailbox.next_place(db), self._code()
             step = people.reconcile(partner, wanted.get(name), now, code, place)
             self._take(db, step, partner, now)
+            if not sure:
+                continue
             again = people.tick(step.partner, now, self._code())
             self._take(db, again, step.partner, now)
             if again.partner.reads:
@@ -178,7 +193,8 @@ class Reports:
                 self._seal_due(db, again.partner, now)
         for name in leaving:
             consent.left(folder, name)
-        self._watch.look(db, now)
+        if sure:
+            self._watch.look(db, now)
 
     def _take(self, db: Any, step: Step, before: Partner, now: int) -> None:  # noqa: ANN401
         """Keeps a step and queues its mails; what must not go out any more does not."""
