@@ -20,9 +20,9 @@ from blockerd.report.consent import WORDS, Consent
 from blockerd.report.texts import load
 from blockerd.settings import Settings
 
-_RECORDED = """Recorded, in {dir}, for {days} days: requests for listed sites (as fine as privacy.level = “{level}”
-says), when the filter ran, changes of settings, and screen time where its agent runs. It stays here unless you share
-it."""
+_RECORDED = """Recorded, in {dir}, for {days} days: requests for listed sites, whoever uses this machine (as fine as
+privacy.level = “{level}” says), when the filter ran, changes of settings, and screen time where its agent runs.
+It stays here unless you share it."""
 
 _SHARED = """Each reader is asked first, by one mail, and gets nothing before you enter the code that they told you.
 They can stop at any time, and so can you; sharing less always counts at once. You get a copy of each mail, and

@@ -1,7 +1,8 @@
 """The facts of whole days, from the record to one summary a role: what every note and its evidence are made of.
 
 Each day is told once, when it is over, by leaves of the log that carry nothing finer than the role may read. Refuses to
-tell a day again, also one whose summary was removed. Called by `control.reports` and by previews.
+tell a day again, also one whose summary was removed, but for one told before it was over. Called by `control.reports`
+and by previews.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -22,7 +22,7 @@ LOOK_EVERY = 5.0
 """Seconds between two looks at the clocks."""
 
 DAY, SETTLED = 86_400.0, 3600.0
-"""Seconds from one forgetting to the next, and after a clock step before which nothing is forgotten."""
+"""Seconds from one forgetting to the next, and for which a clock is in doubt after it was set."""
 
 
 class Life:
@@ -30,7 +30,6 @@ class Life:
 
     def __init__(self, settings: Settings, record: Callable[[dict[str, Any]], object]) -> None:
         self.settings = settings
-        self._record = record
         folder = settings.state.dir
         self._pulse = Pulse(
             folder, alive_file(settings, "dns"), boot_id(), record, clocks.read, self._facts, self._zones
@@ -50,25 +49,33 @@ class Life:
         self._look_at = now + LOOK_EVERY
         self._pulse.look()
         writer.flush()
-        if lost := writer.take_lost():
-            self._record({"kind": "lost", "process": "control", "count": lost})
-            if writer.take_lost():
-                writer.lost = lost  # not even that was taken: the number waits
+        writer.tell_lost()
 
     def stop(self, why: str) -> None:
         """Records the stop; `why` unless the whole machine is going down."""
         self._pulse.stop("shutdown" if shutting_down() else why)
 
+    def sure(self) -> bool:
+        """True unless the wall clock is in doubt: set within the last hour, or far from the last run's at the start.
+
+        NTP ends the doubt at once.
+        """
+        return not self._doubted() or clocks.synchronised()
+
     def time_to_prune(self) -> bool:
-        """True once a day, sleep included; not within an hour of a clock step: what it says of age may be wrong."""
-        stepped = self._pulse.stepped_at
-        if stepped is not None and clocks.read().boottime - stepped < SETTLED * 1e6:
+        """True once a day, but not while what the clock says of age may be wrong: within an hour after it was set, and
+        in a run that began far ahead of the last one, until NTP says so too."""
+        if self._doubted() or (self._pulse.leapt and not clocks.synchronised()):
             return False
-        return self._pruned_at is None or clocks.read().boottime - self._pruned_at >= DAY * 1e6
+        return self._pruned_at is None or clock.boottime_us() - self._pruned_at >= DAY * 1e6
+
+    def _doubted(self) -> bool:
+        since = self._pulse.doubted_at
+        return since is not None and clocks.read().boottime - since < SETTLED * 1e6
 
     def pruned(self) -> None:
         """Says that it was done."""
-        self._pruned_at = clocks.read().boottime
+        self._pruned_at = clock.boottime_us()
 
     def _facts(self) -> Facts:
         folder = self.settings.state.dir

@@ -69,7 +69,9 @@ class ControlProcess:
         self.life = Life(settings, self._record)
         self.networks = Networks(settings, self._record)
         self._hands = HandNews(settings.state.dir, self._record)
-        self.reports = Reports(settings, self.keeper, boots=lambda now: boots(now, boot_id()), filters=self._filters)
+        self.reports = Reports(
+            settings, self.keeper, boots=lambda now: boots(now, boot_id()), filters=self._filters, sure=self.life.sure
+        )
         self._desk = Desk(self._record, lambda: self._settings, os.environ.get("BLOCKERD_PERSON", ""))
         self._agents_at = Path(os.environ.get("RUNTIME_DIRECTORY") or run_folder(settings)) / "agent.sock"
         self.keeper.stored = self._desk.tell

@@ -30,6 +30,7 @@ from blockerd.journal.continuity import begun_anew
 from blockerd.journal.log import Log
 from blockerd.journal.outbox import USER, Row
 from blockerd.journal.read import View
+from blockerd.journal.rewind import rewind
 from blockerd.journal.schema import JournalError
 from blockerd.journal.spool import Level
 from blockerd.report import consent, encrypt
@@ -56,7 +57,7 @@ Boots = Callable[[int], Sequence[Boot] | None]
 
 class Reports:
     """The notes of one install. `now` gives Unix µs, `chance` random bytes, `boots` the boots that the system knows,
-    `filters` whether the filter runs.
+    `filters` whether the filter runs, `sure` whether the clock can be believed.
 
     `trouble` is one line about what is in the way of delivery, "" for nothing; `roads` replace that of the settings.
     """
@@ -70,6 +71,7 @@ class Reports:
         chance: Callable[[int], bytes] = os.urandom,
         boots: Boots = lambda _: None,
         filters: Callable[[], bool] = lambda: True,
+        sure: Callable[[], bool] = lambda: True,
         roads: Mapping[str, Road] | None = None,
     ) -> None:
         self.trouble = ""
@@ -78,6 +80,7 @@ class Reports:
         self._now = now
         self._chance = chance
         self._boots = boots
+        self._sure = sure
         self._watch = halt.Watch(filters)
         self._roads = roads
         self._maker = Maker(settings, self._names)
@@ -94,12 +97,17 @@ class Reports:
         self._maker.settings = fresh
 
     async def tick(self, *, force: bool = False) -> None:
-        """Everything that is due now. Trouble is told once, and tried again with the next tick."""
+        """Everything that is due now. Trouble is told once, and tried again with the next tick.
+
+        While the clock is in doubt no day is told and nothing becomes due; what is asked for now goes all the same.
+        """
         async with self._alone:
             troubles: list[str] = []
+            sure = self._sure()
             try:
-                troubles += await asyncio.to_thread(self._decide)
-                troubles.append(await self._post.deliver(self._ways(), force=force))
+                troubles += await asyncio.to_thread(self._decide, sure=sure)
+                if sure or force:
+                    troubles.append(await self._post.deliver(self._ways(), force=force))
                 await asyncio.to_thread(self._remember)
             except Exception as error:  # told, and tried again: what is odd now must not end the notes
                 troubles.append(line_of(error))
@@ -150,9 +158,9 @@ class Reports:
 
     # -- what a tick decides
 
-    def _decide(self) -> list[str]:
+    def _decide(self, *, sure: bool) -> list[str]:
         """Days, each reader, the filter: what is in the way of one keeps nothing else waiting. All that is."""
-        troubles = [_tried(self._tell_days)]
+        troubles = [_tried(self._tell_days)] if sure else []
         try:
             names = self._keeper.within(mailbox.names)
         except (JournalError, OSError) as error:
@@ -162,13 +170,15 @@ class Reports:
         self._anew = ANEW if unknown and self._keeper.within(lambda db: begun_anew(Log(db))) else ""
         for name in consent.leaving(folder).difference(names):
             consent.left(folder, name)
-        troubles += [_tried(partial(self._step, name)) for name in names]
+        troubles += [_tried(partial(self._step, name, sure=sure)) for name in names]
+        if not sure:
+            return troubles
         return [*troubles, _tried(lambda: self._keeper.within(lambda db: self._watch.look(db, self._now())))]
 
     def _tell_days(self) -> None:
         """Leaves for the days that are over."""
         now, zone, plan = self._now(), self._zone, control_days.plan_of(self.settings)
-        last = self._keeper.within(_last_told)
+        last = self._keeper.within(lambda db: self._told(db, now))
         if last is not None and last >= day_of(now, zone) - timedelta(days=1):
             return
         month = day_of(now, zone) - timedelta(days=30)
@@ -179,22 +189,31 @@ class Reports:
                 found = control_days.summarised(view, days, self._boots(now), now, zone, counts, plan)
                 self._keeper.within(lambda db: control_days.keep(db, found, zone))
 
-    def _step(self, name: str) -> None:
+    def _told(self, db: Any, now: int) -> date | None:  # noqa: ANN401  (the journal's connection)
+        """The last day that is told, once what a clock that was ahead told is taken back."""
+        rewind(db, now, control_days.SETTLED_US)
+        return _last_told(db)
+
+    def _step(self, name: str, *, sure: bool) -> None:
         """One reader and their mails as they should be now; that they leave is forgotten once it is on the disk."""
         folder = self.settings.state.dir
         leaving = name in consent.leaving(folder)
-        self._keeper.within(lambda db: self._step_of(db, name, ends=leaving or consent.read(folder) is None))
+        ends = leaving or consent.read(folder) is None
+        self._keeper.within(lambda db: self._end_of(db, name) if ends else self._step_of(db, name, sure=sure))
         if leaving:
             consent.left(folder, name)
 
-    def _step_of(self, db: Any, name: str, *, ends: bool) -> None:  # noqa: ANN401  (the journal's connection)
+    def _end_of(self, db: Any, name: str) -> None:  # noqa: ANN401
+        partner = mailbox.partner(db, name)
+        self._take(db, people.leave(partner), partner, self._now())
+
+    def _step_of(self, db: Any, name: str, *, sure: bool) -> None:  # noqa: ANN401
         now, partner = self._now(), mailbox.partner(db, name)
-        if ends:
-            self._take(db, people.leave(partner), partner, now)
-            return
         place, code = mailbox.next_place(db), self._code()
         step = people.reconcile(partner, self._wanted().get(name), now, code, place)
         self._take(db, step, partner, now)
+        if not sure:
+            return
         again = people.tick(step.partner, now, self._code())
         self._take(db, again, step.partner, now)
         if again.partner.reads:

@@ -112,6 +112,8 @@ class DnsProcess:
         self._alive.stopped(*self._moment())
         self._alive.close()
         self._writer.close()
+        if lost := self._writer.take_lost():
+            log.warning("%d events could not be kept at the end: the disk is full, slow or failing", lost)
 
     async def _tick_for_ever(self, lifeline: Lifeline) -> None:
         while True:
@@ -144,8 +146,8 @@ class DnsProcess:
             self._sign("alive")
         if self._ticks % _MARK_EVERY == 0:
             self._mark(What.MARK)
-        if lost := self._writer.take_lost():
-            self._lost(lost)
+        if lost := self._writer.tell_lost():
+            log.warning("%d events could not be kept: the disk is full or failing", lost)
 
     def _mind_the_clock(self, now: float) -> None:
         """Forgets what has a time to end where the clock was set back: it would stay for as long as the step."""
@@ -177,13 +179,6 @@ class DnsProcess:
         _, boottime, monotonic, boot, run = self._moment()
         times = {"run": run, "boottime": boottime, "monotonic": monotonic}
         self._writer.event({"kind": "coverage", "process": "dns", "state": state, "boot": boot, **times, **more})
-
-    def _lost(self, lost: int) -> None:
-        """Says that events were lost; where even that is not taken, the number waits for the next try."""
-        log.warning("%d events could not be kept: the disk is full or failing", lost)
-        self._writer.event({"kind": "lost", "process": "dns", "count": lost})
-        if self._writer.take_lost():
-            self._writer.lost = lost
 
     def _read_again(self, loop: asyncio.AbstractEventLoop) -> None:
         """SIGHUP: takes up upstreams, cache and answers of an edited configuration; a bad one is told and left."""
@@ -233,7 +228,7 @@ class DnsProcess:
             self._engine.policy, self._engine.fast = policy, fast
         self._since = now
         self._next_change = policy.state.schedules.next_change(now)
-        self._writer.meta(meta_of(policy))
+        self._writer.meta(meta_of(policy), spool.Level(policy.state.level))
         if self._resolver and self._ticks:
             self._resolver.change(self._engine, make_serve(fast))
 
@@ -263,11 +258,12 @@ class DnsProcess:
         site = decision.site or site_of(name)
         source = decision.rule.source if decision.rule else ""
         titles = {entry.id: entry.title for entry in self._engine.policy.table.sources}
+        bare = state.level == spool.Level.COUNTS
         shown, of = cut(state.level, to_text(question.name), to_text(site))
         self._writer.event({
             "kind": "attempt", "time": clock.now_us(), "name": shown, "site": of, "qtype": question.qtype,
-            "category": decision.category, "source": source,
-            "list": titles.get(source, "own block list"), "action": decision.action, "channel": "dns",
+            "category": "" if bare else decision.category, "source": "" if bare else source,
+            "list": "" if bare else titles.get(source, "own block list"), "action": decision.action, "channel": "dns",
             "client": client.partition("%")[0], "user": "", "attempt": kind_of(decision.category),
         })  # fmt: skip
 

@@ -27,7 +27,7 @@ from blockerd.journal.merge import Marks, Merger, Origin
 from blockerd.journal.outcome import Drained, DrainState, explained, given_up, held_up, left_out
 from blockerd.journal.schema import JournalError, open_writer
 from blockerd.journal.screen import seal
-from blockerd.journal.spool import Level, Meta, segments
+from blockerd.journal.spool import Level, Meta, in_use, segments
 from blockerd.journal.store import adopt, write
 from blockerd.screentime import store as screen_time
 
@@ -283,20 +283,18 @@ class Journal:
 def _segments(folder: Path, now_us: int) -> list[_Segment]:
     """The segments of `folder` in order; sealed are those that nobody appends to any more.
 
-    Within one start of a process a later number says so. The last one of an earlier start may still be written to
-    while the next start takes over, so it also has to have been quiet for some seconds.
+    Within one start of a process a later number says so. Of the last one of a start, that no writer holds its lock, and
+    that it has been quiet for some seconds. Which start is the newest no clock can tell.
     """
-    newest: dict[str, tuple[int, int]] = {}
     found: list[_Segment] = []
+    runs: set[tuple[str, str]] = set()
     for path in reversed(segments(folder)):
         parts = _PARTS.match(path.name)
         assert parts
-        process, start = parts["process"], int(parts["start"])
-        latest, last_of_latest = newest.get(process, (-1, -1))
-        quiet = abs(now_us - _mtime_us(path)) >= _QUIET_US
-        sealed = start == last_of_latest or (latest >= 0 and quiet)
-        newest[process] = (max(latest, start), start)
-        found.append(_Segment(path, process, sealed))
+        run = parts["process"], parts["start"]
+        sealed = run in runs or (abs(now_us - _mtime_us(path)) >= _QUIET_US and not in_use(path))
+        runs.add(run)
+        found.append(_Segment(path, run[0], sealed))
     return found[::-1]
 
 

@@ -15,7 +15,7 @@ from blockerd.journal.decode import Chunk, clients, wire_names
 from blockerd.journal.ended import UNTOLD
 from blockerd.journal.entry import LATEST, of_event
 from blockerd.journal.merge import UNCONFIRMED, Marks, Merger, Origin, Question, Span
-from blockerd.journal.spool import COMBO_BITS, Level, Meta, RawAttempt, Record, RecordKind, raw_attempts
+from blockerd.journal.spool import COMBO, Level, Meta, RawAttempt, Record, RecordKind, raw_attempts
 from blockerd.model import Action, Channel, Kind
 from blockerd.policy.name import ROOT, site_of, to_text
 from blockerd.screentime.intake import KINDS
@@ -24,7 +24,6 @@ from blockerd.screentime.store import Sent, sent_in
 Confirm = Callable[[Sequence[RawAttempt]], Sequence[bool]]
 """Says for each question whether its full name really is what the table slot stands for."""
 
-_COMBO = (1 << COMBO_BITS) - 1
 _PLAIN = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
 _REMEMBERED = 65536
 _NO_NAME = re.compile(r"[/?#@]")
@@ -151,7 +150,7 @@ class Intake:
             raise ValueError("no META before it")
         numbers = array("Q", record.payload[: 16 * record.count])
         names = wire_names(record)
-        combos = [entry & _COMBO for entry in numbers[1::2]]
+        combos = [entry & COMBO for entry in numbers[1::2]]
         asked_by = clients(record)
         origins = [self._origin(meta, combo, client, process) for combo, client in zip(combos, asked_by, strict=True)]
         return _Taken(names, numbers[0::2], origins)

@@ -317,8 +317,8 @@ def talks(db: apsw.Connection, partner: str) -> int:
 
 
 def keep_summary(db: apsw.Connection, day: str, role: Role, n: int) -> None:
-    """Leaf `n` of the log tells of `day` (ISO 8601) for `role`."""
-    db.execute("INSERT INTO summaries VALUES (?, ?, ?)", (day, str(role), n))
+    """Leaf `n` of the log tells of `day` (ISO 8601) for `role`; only it, where the day was told before it was over."""
+    db.execute("INSERT OR REPLACE INTO summaries VALUES (?, ?, ?)", (day, str(role), n))
 
 
 def summaries(db: apsw.Connection, role: Role, first: str = "", last: str = "9999") -> dict[str, int]:

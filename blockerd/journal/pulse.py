@@ -22,6 +22,9 @@ BEAT_US = 900_000_000
 STEP_US = 2_000_000
 """A wall clock that moves this much against the clock that is never set was set."""
 
+DOUBT_US = 86_400_000_000
+"""A computer that was off for longer (1 day) may have a clock that is wrong."""
+
 SLEW = 500
 """A clock that is being slewed gains or loses one part in this many at most."""
 
@@ -78,7 +81,10 @@ class Pulse:
         self._last = Memory(boot=boot)
         self._beat_at = 0
         self._before = self._base = Clocks(0, 0, 0)
-        self.stepped_at: int | None = None
+        self.doubted_at: int | None = None
+        """When (BOOTTIME, µs) the wall clock was last set, or where it stands far from where the last run left it."""
+        self.leapt = False
+        """The clock stood far ahead of the last run when this one began: a long time off, or a clock that is wrong."""
 
     @property
     def run(self) -> int:
@@ -101,6 +107,8 @@ class Pulse:
         if known.boot and known.boot == self._last.boot:
             self._base = Clocks(known.wall, known.boottime, known.monotonic)
             self._steps(now)
+        elif known.run and not -STEP_US <= now.wall - known.wall <= DOUBT_US:
+            self.doubted_at, self.leapt = now.boottime, now.wall > known.wall
         if known.run:
             self._zone_steps(now, (known.machine_zone, known.settings_zone), zones)
         self._record({"kind": "start", "process": "control", **self._signs(now)})
@@ -155,7 +163,7 @@ class Pulse:
         step = jump if abs(jump) > STEP_US else drift
         if abs(step) <= STEP_US + (0 if step == jump else (now.boottime - self._base.boottime) // SLEW):
             return
-        self._base, self.stepped_at = now, now.boottime
+        self._base, self.doubted_at = now, now.boottime
         boot, run = self._last.boot, self._last.run
         event = {"kind": "clock-step", "at": now.wall, "step": step, "boot": boot, "run": run, "boottime": now.boottime}
         self._record(event)

@@ -2,8 +2,6 @@
 page and no query ever comes here. Called by the gate.
 """
 
-from typing import Any
-
 from blockerd import clock
 from blockerd.dns.clients import Clients, packed
 from blockerd.journal import spool
@@ -68,11 +66,7 @@ class Recorder:
     def flush(self) -> None:
         """Writes what waits and tells what was lost."""
         self._writer.flush()
-        if lost := self._writer.take_lost():
-            event: dict[str, Any] = {"kind": "lost", "process": "proxy", "count": lost}
-            self._writer.event(event)
-            if self._writer.take_lost():
-                self._writer.lost = lost
+        self._writer.tell_lost()
 
     def close(self) -> None:
         """Ends the segment."""

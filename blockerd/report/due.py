@@ -33,10 +33,6 @@ class Ledger:
     since: int
     sent: tuple[Sent, ...] = ()
 
-    def rewound(self, now_us: int) -> "Ledger":
-        """What is left after the clock was set back: a period not over at `now_us` was told by a wrong clock."""
-        return Ledger(self.since, tuple(one for one in self.sent if one.end <= now_us))
-
 
 @dataclass(frozen=True, slots=True)
 class Owed:

@@ -69,7 +69,8 @@ class Mailbox:
 
 
 class Home:
-    """One install; `now` is Unix µs and moves only by `until` and `sleep_until`; `filters`: the filter runs."""
+    """One install; `now` is Unix µs and moves only by `until` and `sleep_until`; `filters`: the filter runs,
+    `sure`: the clock is believed."""
 
     def __init__(self, folder: Path, server: MailServer, start: str, *partners: Wanted, **report: object) -> None:
         self.now = us(start)
@@ -83,6 +84,7 @@ class Home:
         self.writer.meta(META)
         self.chance = random.Random(6)
         self.filters = True
+        self.sure = True
         self.asleep = 0
         self.beats = 6 * HOUR
         """From one beat to the next; time is known as monitored where it is at most half an hour."""
@@ -97,8 +99,9 @@ class Home:
         roads = {**roads_of(self.settings), "smtp": self.road}
         filters, chance = lambda: self.filters, self.chance.randbytes
         self.reports = Reports(
-            self.settings, self.keeper, now=lambda: self.now, chance=chance, filters=filters, roads=roads
-        )
+            self.settings, self.keeper, now=lambda: self.now, chance=chance, filters=filters,
+            sure=lambda: self.sure, roads=roads,
+        )  # fmt: skip
 
     def change(self, *partners: Wanted) -> None:
         """Another list of partners in the settings."""

@@ -46,6 +46,10 @@ class Spool:
         """One sign of life."""
         self.tell(kind="coverage", process="dns", state=state, boot=boot)
 
+    def end(self) -> None:
+        """The process ends; a further record would begin the next segment."""
+        self.writer.close()
+
     @property
     def paths(self) -> list[Path]:
         """The segments in the folder."""

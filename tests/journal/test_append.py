@@ -109,21 +109,61 @@ def test_a_segment_goes_once_the_process_writes_the_next(
     assert sum(counts(everything(path, spool.folder)).values()) == 100
 
 
-def test_the_last_segment_of_an_earlier_start_goes_only_when_it_is_quiet(journal: Journal, spool: Spool, path: Path):
+def test_the_last_segment_of_a_start_goes_when_it_is_quiet_and_its_process_is_gone(
+    journal: Journal, spool: Spool, path: Path
+):
     spool.ask("a.test")
     later = Spool(spool.folder, start=START + 1)
     later.ask("b.test")
     old, new = later.paths
+    quiet(old)
+    journal.drain(spool.folder)
+    spool.ask("c.test")  # the process that goes was not gone yet
+    spool.end()
     now = old.stat().st_mtime_ns // 1000
     busy = Journal(path, lambda: now)
     busy.drain(spool.folder)
     assert later.paths == [old, new]
-    spool.ask("c.test")  # the process that goes was not gone yet
     quiet(old)
     busy.drain(spool.folder)
     busy.close()
     assert later.paths == [new]
     assert counts(everything(path, spool.folder)) == {"a.test": 1, "b.test": 1, "c.test": 1}
+
+
+@pytest.mark.parametrize("ahead", [2 * 3600, 3 * 86_400, 20 * 365 * 86_400])
+def test_a_run_after_one_whose_clock_was_ahead_loses_nothing(journal: Journal, spool: Spool, path: Path, ahead: int):
+    """A clock of the machine in local time, one without a battery: the older run has the later start."""
+    before = Spool(spool.folder, process="proxy", start=START + ahead * SECOND)
+    before.ask("a.test")
+    before.alive("stop")
+    before.end()
+    after = Spool(spool.folder, process="proxy")
+    for number in range(5):
+        after.ask("b.test", "c.test")
+        quiet(*after.paths)
+        assert journal.drain(spool.folder).questions == (3 if not number else 2)
+        after.at += 30 * SECOND
+    (live,) = after.paths
+    journal.drain(spool.folder)
+    assert live.read_bytes()
+    assert after.writer.take_lost() == 0
+    assert counts(everything(path, spool.folder)) == {"a.test": 1, "b.test": 5, "c.test": 5}
+
+
+def test_the_end_of_a_run_whose_clock_was_ahead_is_read_before_the_start_of_the_next(
+    journal: Journal, spool: Spool, path: Path
+):
+    """Else each start would seem to follow upon a crash."""
+    before = Spool(spool.folder, start=START + 7200 * SECOND)
+    before.alive("start")
+    journal.drain(spool.folder)
+    before.alive("stop")
+    before.end()
+    spool.alive("start", boot="b2")
+    journal.drain(spool.folder)
+    assert events(path, "unclean") == []
+    assert len(events(path, "start")) == 2
 
 
 def test_the_newest_segment_of_a_process_stays_though_another_process_started_later(journal: Journal, spool: Spool):
@@ -141,6 +181,7 @@ def test_a_torn_end_waits_until_the_segment_is_sealed_and_is_then_told_once(jour
     torn.write_bytes(data[:-5])
     assert journal.drain(spool.folder).questions == 0
     assert events(path) == []
+    spool.end()
     Spool(spool.folder, start=START + 1)
     Spool(spool.folder, start=START + 1).ask("c.test")
     quiet(torn)
@@ -156,6 +197,7 @@ def test_a_torn_end_waits_until_the_segment_is_sealed_and_is_then_told_once(jour
 def test_a_segment_that_could_not_be_deleted_is_not_stored_twice(journal: Journal, spool: Spool, path: Path):
     spool.ask("a.test")
     first = spool.paths[0]
+    spool.end()
     Spool(spool.folder, start=START + 1).ask("b.test")
     quiet(first)
     again = first.read_bytes()

@@ -91,6 +91,8 @@ def filled(folder: Path):
             spool.ask(f"site-{site % (n + 3)}.test", f"other-{n}-{site}.test")
             expected.update([f"site-{site % (n + 3)}.test", f"other-{n}-{site}.test"])
         spool.alive("start")
+        if n < 4:
+            spool.end()
     Spool(folder, process="proxy", start=START + 9).ask("proxied.test")
     expected["proxied.test"] += 1
     paths = spool.paths

@@ -154,7 +154,7 @@ def test_a_clock_that_was_set_is_told_at_the_next_look_by_how_much(machine: Mach
     machine.passes(10, stepped=step)
     pulse.look()
     assert [event["step"] for event in machine.said] == [step * SECOND]
-    assert pulse.stepped_at == machine.now.boottime
+    assert pulse.doubted_at == machine.now.boottime
     machine.passes(10)
     pulse.look()
     assert machine.kinds() == ["clock-step"]
@@ -235,3 +235,19 @@ def test_clocks_go_on_together():
     one, two = clocks.read(), clocks.read()
     assert all(later >= earlier for earlier, later in zip(one, two, strict=True))
     assert two.boottime >= two.monotonic - SECOND
+
+
+@pytest.mark.parametrize(
+    ("later", "doubted"),
+    [(60, False), (8 * 3600, False), (3 * 86_400, True), (2 * 365 * 86_400, True), (-2 * 3600, True)],
+)
+def test_a_clock_far_from_where_the_last_run_left_it_is_in_doubt(machine: Machine, later: int, *, doubted: bool):
+    """After another boot no step can be seen."""
+    machine.pulse().stop("told to")
+    machine.boot, machine.now = "b2", Clocks(START + later * SECOND, 10 * SECOND, 10 * SECOND)
+    pulse = machine.pulse()
+    assert (pulse.doubted_at is not None, pulse.leapt) == (doubted, doubted and later > 0)
+
+
+def test_a_first_start_is_not_in_doubt(machine: Machine):
+    assert machine.pulse().doubted_at is None

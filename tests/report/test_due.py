@@ -126,13 +126,12 @@ def test_a_clock_set_forward_a_year_and_back_costs_no_note():
     owed = due(ledger, Every.WEEK, SUNDAY_EVENING, BERLIN, now)
     assert owed is not None
     assert owed.period.label == "2026-11-15/P7D"
-    assert ledger.rewound(now) == Ledger(since)
 
 
 def test_a_clock_set_back_owes_nothing_again():
     since, now = us("2025-01-05T00:00+01:00"), us("2026-11-22T18:00+01:00")
     ledger = tell(Ledger(since), due(Ledger(since), Every.WEEK, SUNDAY_EVENING, BERLIN, now), now)
-    assert due(ledger.rewound(now), Every.WEEK, SUNDAY_EVENING, BERLIN, now) is None
+    assert due(ledger, Every.WEEK, SUNDAY_EVENING, BERLIN, now) is None
 
 
 @pytest.mark.parametrize(

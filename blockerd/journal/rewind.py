@@ -1,0 +1,36 @@
+"""Takes back what a wall clock that was ahead has put into the journal: days and notes of a time that is still to come.
+
+Does nothing while the clock runs as it should. Whoever calls is sure of the clock: one that is *behind* looks the same
+from here. The leaves of the log stay, as all leaves do. Called by `control.reports` inside its transactions.
+"""
+
+import apsw
+
+_LONGEST_PAUSE = 86_400_000_000
+"""Between two tries of a mail (µs) there is never more."""
+
+
+def rewind(db: apsw.Connection, now: int, settled: int) -> None:
+    """As of `now` (Unix µs); a day may be told `settled` µs after its end.
+
+    A mail of the future that is under way goes as it is, one that waits is dropped, and of those that are done the
+    times are set to now, so that they keep no later one back.
+    """
+    db.execute(
+        "DELETE FROM summaries WHERE n IN (SELECT n FROM openings JOIN events ON events.id = openings.event"
+        " WHERE at_us > ? AND kind = 'daily')",
+        (now - settled,),
+    )
+    db.execute("DELETE FROM periods WHERE end_us > ?", (now,))
+    db.execute(
+        "UPDATE outbox SET state = 'dropped', done_us = ?1 WHERE state = 'queued' AND queued_us > ?1"
+        " AND what IN ('report', 'seal')",
+        (now,),
+    )
+    db.execute(
+        "UPDATE outbox SET queued_us = min(queued_us, ?1), made_us = min(made_us, ?1), done_us = min(done_us, ?1)"
+        " WHERE state NOT IN ('queued', 'sealed') AND max(queued_us, ifnull(made_us, 0), ifnull(done_us, 0)) > ?1",
+        (now,),
+    )
+    for table in ("outbox", "roads"):
+        db.execute(f"UPDATE {table} SET next_us = 0 WHERE next_us > ?", (now + _LONGEST_PAUSE,))
