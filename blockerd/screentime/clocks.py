@@ -18,4 +18,5 @@ class Instant(NamedTuple):
 
 def read() -> Instant:
     """Now. Where the system has one line only, both are it and a suspend shows as a hole between two looks."""
-    return Instant(clock.boottime_us(), clock.now_us(), clock.monotonic_us())
+    awake = clock.monotonic_us()  # first: it is never ahead of the boot line
+    return Instant(clock.boottime_us(), clock.now_us(), awake)

@@ -1,7 +1,6 @@
 """Notes from the record to the reader's mailbox: what is sent, when, to whom, what is not, and what ends it at once."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,17 +8,17 @@ import pyrage
 import pytest
 
 import blockerd.journal.outbox as mailbox
-from blockerd.control.reports import ANEW
 from blockerd.journal.outbox import Stand
 from blockerd.report import consent, verify
 from blockerd.report.partner import Says, Send, State
 from blockerd.settings import Schedule
-from tests.fakes.mailserver import MailServer, Mood, server_of
+from tests.fakes.mailserver import MailServer, Mood
 from tests.fakes.sharing import (
     DAY,
     HOUR,
     ME,
     MINUTE,
+    NOON,
     Home,
     Mailbox,
     code_in,
@@ -31,38 +30,6 @@ from tests.fakes.sharing import (
 )
 
 ROBIN = partner("Robin", "spouse")
-NOON = "2026-11-09T12:00+01:00"
-"""A Monday."""
-
-
-@pytest.fixture(scope="module")
-def certified() -> MailServer:
-    return server_of()
-
-
-@pytest.fixture
-def server(certified: MailServer) -> Iterator[MailServer]:
-    fresh = MailServer(certified.certificate, certified.authority)
-    with fresh.running():
-        yield fresh
-
-
-@pytest.fixture
-def home(tmp_path: Path, server: MailServer) -> Iterator[Home]:
-    """An install whose settings name Robin, a spouse; nothing is agreed yet."""
-    home = Home(tmp_path, server, NOON, ROBIN)
-    home.sign("start")
-    home.beat()
-    yield home
-    home.close()
-
-
-@pytest.fixture
-def shared(home: Home) -> Home:
-    """Both have agreed."""
-    home.agree()
-    home.pair("Robin")
-    return home
 
 
 def test_without_consent_nothing_is_shared_with_anyone(home: Home, server: MailServer):
@@ -154,81 +121,6 @@ def test_thirty_weeks_off_make_one_note_that_says_so(shared: Home):
     assert mail.line("kind") == "report"
     assert "Before these days 9 notes were not sent" in mail.text
     assert mail.line("period").split()[1:] == ["2026-11-15", "2027-01-23"]
-
-
-def test_a_clock_that_was_ahead_for_an_hour_sends_nothing_twice(shared: Home):
-    shared.until("2026-11-15T18:00+01:00", step=6 * HOUR)
-    shared.now += 365 * DAY
-    assert shared.partner("Robin").reads
-    shared.now -= 365 * DAY
-    before = len(shared.got("Robin"))
-    for _ in range(5):
-        shared.now += MINUTE
-        shared.tick()
-    assert len(shared.got("Robin")) == before
-
-
-def weeks(folder: Path, certified: MailServer, *, ahead: int = 0, sure: bool = True):
-    """What a reader is told from a Saturday night on, where the clock is `ahead` (µs) for one tick before midnight."""
-    server = MailServer(certified.certificate, certified.authority)
-    with server.running():
-        home = Home(folder, server, NOON, ROBIN)
-        home.sign("start")
-        home.agree()
-        home.pair("Robin")
-        home.until("2026-11-14T23:57+01:00", step=6 * HOUR)
-        home.now, home.sure = home.now + ahead, sure
-        home.tick()
-        home.now, home.sure = home.now - ahead, True
-        home.tick()
-        before = len(home.got("Robin"))
-        home.now += 2 * MINUTE
-        home.ask("late.test")
-        for day in range(15, 31):
-            home.until(f"2026-11-{day}T18:30+01:00", step=6 * HOUR)
-            home.ask(f"site-{day}.test")
-        waiting = [one.what for one in home.rows() if one.state in (Stand.WAITING, Stand.SEALED)]
-        home.close()
-    assert waiting == []
-    return [facts(one.evidence) for one in home.got("Robin")[before:]]
-
-
-def facts(evidence: str):
-    """What a mail says of itself and of its days; not its place in the log."""
-    said = [line for line in evidence.split("\n") if line.startswith(("kind ", "made ", "next ", "period ", "figure "))]
-    return said + [line.partition("{")[2] for line in evidence.split("\n") if line.startswith("day ")]
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, certified: MailServer):
-    """The weeks with a clock that is right."""
-    told = weeks(tmp_path_factory.mktemp("right"), certified)
-    assert [one[0] for one in told].count("kind report") == 3
-    assert [one[0] for one in told].count("kind seal") == 13
-    assert "figure requests.all 1" in told[0]
-    return told
-
-
-@pytest.mark.parametrize("ahead", [10 * MINUTE, 2 * HOUR, 3 * DAY])
-def test_a_clock_that_was_ahead_for_one_tick_changes_no_later_mail(
-    ahead: int, tmp_path: Path, certified: MailServer, undisturbed: list[list[str]]
-):
-    """Also where nobody noticed: days and notes of the future are taken back, and told when they are over."""
-    assert weeks(tmp_path, certified, ahead=ahead) == undisturbed
-
-
-@pytest.mark.parametrize("ahead", [10 * MINUTE, 3 * DAY, 730 * DAY])
-def test_a_clock_in_doubt_decides_nothing(
-    ahead: int, tmp_path: Path, certified: MailServer, undisturbed: list[list[str]]
-):
-    assert weeks(tmp_path, certified, ahead=ahead, sure=False) == undisturbed
-
-
-def test_sharing_less_takes_effect_while_the_clock_is_in_doubt(shared: Home):
-    shared.sure = False
-    consent.leave(shared.settings.state.dir, "Robin")
-    shared.tick()
-    assert not shared.partner("Robin").reads
 
 
 def test_the_user_gets_the_same_bytes_and_a_file_but_no_code_that_is_the_readers(shared: Home, server: MailServer):
@@ -516,53 +408,3 @@ def test_erasing_the_log_forgets_what_mails_said_but_not_their_numbers(shared: H
     assert [int(one.line("mail")) for one in mails] == list(range(1, len(mails) + 1))
     assert "without 2026-11-15 2026-11-15 there is no summary of this day" in mails[-1].evidence
     assert len(set(re.findall(r"\nday (\S+) (\d+)", "".join(one.evidence for one in mails)))) > 5
-
-
-def lose(home: Home) -> None:
-    """The journal is deleted by hand, and `control` starts."""
-    home.close_journal()
-    for path in (home.folder / "var").glob("journal.sqlite*"):
-        path.unlink()
-    home.open()
-
-
-def test_who_wanted_no_more_mails_gets_none_from_a_new_journal_either(shared: Home):
-    shared.request("partner-stop", code=stop_code_in(shared.got("Robin")[-1]))
-    lose(shared)
-    count = len(shared.got("Robin"))
-    shared.until("2026-11-17T19:00+01:00", step=6 * HOUR)
-    assert (shared.partner("Robin").state, len(shared.got("Robin"))) == (State.STOPPED, count)
-
-
-def test_where_the_file_beside_the_journal_is_lost_too_the_user_is_told_to_ask_again(shared: Home):
-    shared.until("2026-11-10T19:00+01:00", step=6 * HOUR)
-    assert shared.reports.note == ""
-    (shared.folder / "var" / "journal-readers.json").unlink()
-    lose(shared)
-    shared.until("2026-11-11T01:00+01:00", step=6 * HOUR)
-    assert shared.reports.note == ANEW
-    shared.pair("Robin")
-    assert shared.reports.note == ""
-
-
-def test_after_a_damaged_journal_the_mails_go_on_where_they_were(shared: Home):
-    shared.until("2026-11-16T19:00+01:00", step=6 * HOUR)
-    shared.close_journal()
-    path = shared.folder / "var" / "journal.sqlite"
-    path.write_bytes(b"damaged " * 512)
-    shared.open()
-    shared.until("2026-11-23T19:00+01:00", step=6 * HOUR)
-    mails = [one for one in shared.got("Robin") if one.line("follows") or one.line("period")]
-    told, new, later = [(one.line("kind"), one.line("period")) for one in mails]
-    assert (told, new) == (("report", "2026-11-10_P5D 2026-11-10 2026-11-14"), ("pairing", ""))
-    assert later == ("report", "2026-11-15_P7D 2026-11-15 2026-11-21"), "nothing is told twice, nothing is left out"
-
-
-def test_a_new_journal_begins_a_new_record_and_the_note_says_so(shared: Home):
-    shared.until("2026-11-12T19:00+01:00", step=6 * HOUR)
-    lose(shared)
-    shared.until("2026-11-13T19:00+01:00", step=6 * HOUR)
-    old, new = shared.got("Robin")[-2:]
-    assert new.evidence.partition("\n")[0] != old.evidence.partition("\n")[0]
-    assert (new.line("mail"), new.line("kind")) == ("1", "pairing")
-    assert new.line("follows").startswith(old.evidence.partition("\n")[0])

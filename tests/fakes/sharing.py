@@ -31,6 +31,9 @@ from blockerd.settings.value import SendAt
 from tests.fakes.mailserver import NAME, MailServer
 from tests.journal.spooling import META
 
+NOON = "2026-11-09T12:00+01:00"
+"""A Monday."""
+
 MINUTE, HOUR, DAY = 60_000_000, 3_600_000_000, 86_400_000_000
 ME = "me@home.test"
 CODE = re.compile(r"this code: ([A-Z]{4}-[A-Z]{4})")

@@ -1,0 +1,59 @@
+"""Notes and a journal that is lost or set aside: who reads goes on, and is told that the record is a new one."""
+
+from blockerd.control.reports import ANEW
+from blockerd.report.partner import State
+from tests.fakes.sharing import (
+    HOUR,
+    Home,
+    stop_code_in,
+)
+
+
+def lose(home: Home) -> None:
+    """The journal is deleted by hand, and `control` starts."""
+    home.close_journal()
+    for path in (home.folder / "var").glob("journal.sqlite*"):
+        path.unlink()
+    home.open()
+
+
+def test_who_wanted_no_more_mails_gets_none_from_a_new_journal_either(shared: Home):
+    shared.request("partner-stop", code=stop_code_in(shared.got("Robin")[-1]))
+    lose(shared)
+    count = len(shared.got("Robin"))
+    shared.until("2026-11-17T19:00+01:00", step=6 * HOUR)
+    assert (shared.partner("Robin").state, len(shared.got("Robin"))) == (State.STOPPED, count)
+
+
+def test_where_the_file_beside_the_journal_is_lost_too_the_user_is_told_to_ask_again(shared: Home):
+    shared.until("2026-11-10T19:00+01:00", step=6 * HOUR)
+    assert shared.reports.note == ""
+    (shared.folder / "var" / "journal-readers.json").unlink()
+    lose(shared)
+    shared.until("2026-11-11T01:00+01:00", step=6 * HOUR)
+    assert shared.reports.note == ANEW
+    shared.pair("Robin")
+    assert shared.reports.note == ""
+
+
+def test_after_a_damaged_journal_the_mails_go_on_where_they_were(shared: Home):
+    shared.until("2026-11-16T19:00+01:00", step=6 * HOUR)
+    shared.close_journal()
+    path = shared.folder / "var" / "journal.sqlite"
+    path.write_bytes(b"damaged " * 512)
+    shared.open()
+    shared.until("2026-11-23T19:00+01:00", step=6 * HOUR)
+    mails = [one for one in shared.got("Robin") if one.line("follows") or one.line("period")]
+    told, new, later = [(one.line("kind"), one.line("period")) for one in mails]
+    assert (told, new) == (("report", "2026-11-10_P5D 2026-11-10 2026-11-14"), ("pairing", ""))
+    assert later == ("report", "2026-11-15_P7D 2026-11-15 2026-11-21"), "nothing is told twice, nothing is left out"
+
+
+def test_a_new_journal_begins_a_new_record_and_the_note_says_so(shared: Home):
+    shared.until("2026-11-12T19:00+01:00", step=6 * HOUR)
+    lose(shared)
+    shared.until("2026-11-13T19:00+01:00", step=6 * HOUR)
+    old, new = shared.got("Robin")[-2:]
+    assert new.evidence.partition("\n")[0] != old.evidence.partition("\n")[0]
+    assert (new.line("mail"), new.line("kind")) == ("1", "pairing")
+    assert new.line("follows").startswith(old.evidence.partition("\n")[0])

@@ -1,0 +1,94 @@
+"""Notes and a clock that is wrong for a while: what was told too early is taken back, and nothing goes twice."""
+
+from pathlib import Path
+
+import pytest
+
+from blockerd.journal.outbox import Stand
+from blockerd.report import consent
+from tests.fakes.mailserver import MailServer
+from tests.fakes.sharing import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NOON,
+    Home,
+    partner,
+)
+
+ROBIN = partner("Robin", "spouse")
+
+
+def test_a_clock_that_was_ahead_for_an_hour_sends_nothing_twice(shared: Home):
+    shared.until("2026-11-15T18:00+01:00", step=6 * HOUR)
+    shared.now += 365 * DAY
+    assert shared.partner("Robin").reads
+    shared.now -= 365 * DAY
+    before = len(shared.got("Robin"))
+    for _ in range(5):
+        shared.now += MINUTE
+        shared.tick()
+    assert len(shared.got("Robin")) == before
+
+
+def weeks(folder: Path, certified: MailServer, *, ahead: int = 0, sure: bool = True):
+    """What a reader is told from a Saturday night on, where the clock is `ahead` (µs) for one tick before midnight."""
+    server = MailServer(certified.certificate, certified.authority)
+    with server.running():
+        home = Home(folder, server, NOON, ROBIN)
+        home.sign("start")
+        home.agree()
+        home.pair("Robin")
+        home.until("2026-11-14T23:57+01:00", step=6 * HOUR)
+        home.now, home.sure = home.now + ahead, sure
+        home.tick()
+        home.now, home.sure = home.now - ahead, True
+        home.tick()
+        before = len(home.got("Robin"))
+        home.now += 2 * MINUTE
+        home.ask("late.test")
+        for day in range(15, 31):
+            home.until(f"2026-11-{day}T18:30+01:00", step=6 * HOUR)
+            home.ask(f"site-{day}.test")
+        waiting = [one.what for one in home.rows() if one.state in (Stand.WAITING, Stand.SEALED)]
+        home.close()
+    assert waiting == []
+    return [facts(one.evidence) for one in home.got("Robin")[before:]]
+
+
+def facts(evidence: str):
+    """What a mail says of itself and of its days; not its place in the log."""
+    said = [line for line in evidence.split("\n") if line.startswith(("kind ", "made ", "next ", "period ", "figure "))]
+    return said + [line.partition("{")[2] for line in evidence.split("\n") if line.startswith("day ")]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, certified: MailServer):
+    """The weeks with a clock that is right."""
+    told = weeks(tmp_path_factory.mktemp("right"), certified)
+    assert [one[0] for one in told].count("kind report") == 3
+    assert [one[0] for one in told].count("kind seal") == 13
+    assert "figure requests.all 1" in told[0]
+    return told
+
+
+@pytest.mark.parametrize("ahead", [10 * MINUTE, 2 * HOUR, 3 * DAY])
+def test_a_clock_that_was_ahead_for_one_tick_changes_no_later_mail(
+    ahead: int, tmp_path: Path, certified: MailServer, undisturbed: list[list[str]]
+):
+    """Also where nobody noticed: days and notes of the future are taken back, and told when they are over."""
+    assert weeks(tmp_path, certified, ahead=ahead) == undisturbed
+
+
+@pytest.mark.parametrize("ahead", [10 * MINUTE, 3 * DAY, 730 * DAY])
+def test_a_clock_in_doubt_decides_nothing(
+    ahead: int, tmp_path: Path, certified: MailServer, undisturbed: list[list[str]]
+):
+    assert weeks(tmp_path, certified, ahead=ahead, sure=False) == undisturbed
+
+
+def test_sharing_less_takes_effect_while_the_clock_is_in_doubt(shared: Home):
+    shared.sure = False
+    consent.leave(shared.settings.state.dir, "Robin")
+    shared.tick()
+    assert not shared.partner("Robin").reads
