@@ -66,7 +66,7 @@ def run_doctor(args: argparse.Namespace) -> int:
 def gather(args: argparse.Namespace) -> Facts:
     """Everything the checks look at."""
     settings, problems, whole = _settings(args)
-    watched = _watched()
+    watched, now, probed = _watched(), clock.utc(clock.now()), selfprobe.read()
     machine = look(Path("/"), run)
     manifest = Applier(Path("/")).manifest
     try:
@@ -74,21 +74,39 @@ def gather(args: argparse.Namespace) -> Facts:
     except ManifestError:
         installed, finished = True, not whole
     answers = tuple((str(endpoint), blocks(endpoint)) for endpoint in settings.dns.listen)
-    pointer = read_pointer(settings.state.dir)
-    control = ask_control(settings) if running_pid(settings, "control") else {}
-    probed = selfprobe.read()
-    now = clock.utc(clock.now())
-    return Facts(
+    open_to_all = Facts(
         machine=machine,
         seen=_seen(settings),
         installed=installed,
         finished=finished,
         today=now.date(),
+        listen=tuple(endpoint.host for endpoint in settings.dns.listen if endpoint.port == 53),
+        answers=answers,
+        upstream_answers=_goes_on(settings) if any(good for _, good in answers) else None,
+        clock_year=now.year,
+        findings=(*_findings(settings, machine, watched), *_hosts(manifest, machine)),
+        browsers_wanted=watched is None or watched.browsers is not None,
+        belt_wanted=watched is not None and watched.belt,
+        belt_there=_belt(machine),
+        python=sys.version_info[:2],
+        leaks_ipv6=installed and any(":" in one and one != "::1" for one in machine.resolvers),
+        probe_seconds=None if probed is None else max(0.0, clock.now() - probed.at / 1e6),
+        by_hand=_by_hand(),
+        whole=whole,
+    )
+    return _with_state(open_to_all, settings, problems) if whole else open_to_all
+
+
+def _with_state(facts: Facts, settings: Settings, problems: tuple[str, ...]) -> Facts:
+    """`facts` and what stands in settings and state."""
+    folder = settings.state.dir
+    pointer = read_pointer(folder)
+    control = ask_control(settings) if running_pid(settings, "control") else {}
+    return replace(
+        facts,
         config_problems=problems,
         config_notes=settings.notes,
         config_readable_by_others=_open(settings.path, stat.S_IROTH),
-        listen=tuple(endpoint.host for endpoint in settings.dns.listen if endpoint.port == 53),
-        answers=answers,
         running=tuple((name, running_pid(settings, name) > 0) for name in ("dns", "control")),
         dns_pid=running_pid(settings, "dns"),
         generation=pointer.generation if pointer else 0,
@@ -97,23 +115,12 @@ def gather(args: argparse.Namespace) -> Facts:
         refresh_hours=settings.lists.refresh_hours,
         journal_trouble=str(control.get("trouble", "")),
         spool_bytes=int(control.get("spool_bytes", 0)),
-        state_open=_open(settings.state.dir, stat.S_IROTH | stat.S_IXOTH),
-        free_mb=_free_mb(settings.state.dir),
-        consent=consent.read(settings.state.dir) is not None,
-        upstream_answers=_goes_on(settings) if any(good for _, good in answers) else None,
+        state_open=_open(folder, stat.S_IROTH | stat.S_IXOTH),
+        free_mb=_free_mb(folder),
+        consent=consent.read(folder) is not None,
         upstream_plain=any(one.scheme in (Scheme.UDP, Scheme.TCP) for one in settings.dns.upstreams),
-        clock_year=now.year,
-        findings=(*_findings(settings, machine, watched), *_hosts(manifest, machine)),
-        browsers_wanted=watched is None or watched.browsers is not None,
-        belt_wanted=watched is not None and watched.belt,
-        belt_there=_belt(machine),
-        python=sys.version_info[:2],
         partners=len(settings.report.partner),
         mail_set=bool(settings.report.smtp.from_),
-        leaks_ipv6=installed and any(":" in one and one != "::1" for one in machine.resolvers),
-        probe_seconds=None if probed is None else max(0.0, clock.now() - probed.at / 1e6),
-        by_hand=_by_hand(),
-        whole=whole,
     )
 
 

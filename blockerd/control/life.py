@@ -67,7 +67,7 @@ class Life:
         in a run that began far ahead of the last one, until NTP says so too."""
         if self._doubted() or (self._pulse.leapt and not clocks.synchronised()):
             return False
-        return self._pruned_at is None or clock.boottime_us() - self._pruned_at >= DAY * 1e6
+        return self._pruned_at is None or clocks.read().boottime - self._pruned_at >= DAY * 1e6
 
     def _doubted(self) -> bool:
         since = self._pulse.doubted_at
@@ -75,7 +75,7 @@ class Life:
 
     def pruned(self) -> None:
         """Says that it was done."""
-        self._pruned_at = clock.boottime_us()
+        self._pruned_at = clocks.read().boottime
 
     def _facts(self) -> Facts:
         folder = self.settings.state.dir
