@@ -59,8 +59,8 @@ def main(folder: Path) -> int:
 
 
 def _start(machine: Machine) -> None:
-    """Starts the proxy as USER, who may read everything here."""
-    for path in (machine.var, *machine.var.rglob("*")):
+    """Starts the proxy as USER, who may read everything here; the folder itself stays ours, so that commands do too."""
+    for path in machine.var.rglob("*"):
         shutil.chown(path, USER)
     words = ["setpriv", "--reuid", USER, "--clear-groups", "--inh-caps", "+dac_override", "--ambient-caps",
              "+dac_override", *machine.command("proxy")]  # fmt: skip
