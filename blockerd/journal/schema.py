@@ -107,7 +107,7 @@ _READ_AT_START = (
 """What the writer reads before it stores anything."""
 
 _BUSY_MS = 250
-_CACHE_KIB = 32 * 1024
+_CACHE_KIB = 8 * 1024
 _WAL_BYTES = 32 * 1024 * 1024
 
 
