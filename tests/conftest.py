@@ -19,6 +19,7 @@ ONCE = (
     *("report/test_verify_page.py", "report/test_verify_tampering.py", "report/test_mail_html.py"),
     *("report/test_compose.py", "journal/test_storm.py"),
     *("e2e/test_sharing.py", "e2e/test_quarter.py", "e2e/test_roads.py", "e2e/test_outage.py", "e2e/test_disk.py"),
+    *("e2e/test_second_user.py", "e2e/test_without_linux.py", "control/test_reports_clock.py"),
 )
 """Tests that tell nothing new on another Python: real browsers and screens, much traffic, pure scenarios."""
 
