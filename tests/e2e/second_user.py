@@ -19,12 +19,11 @@ OTHER, STRANGER = 65534, 65533
 
 _OPENED = """
 set -e
-closed=$1; shift
 kept=$(mktemp -d)
 mount -t tmpfs -o mode=755 none "$kept"
 n=0
 for place in $PLACES; do n=$((n + 1)); mkdir "$kept/$n"; mount --bind "$place" "$kept/$n"; done
-mount -t tmpfs -o mode=755 none "$closed"
+for closed in $CLOSED; do mount -t tmpfs -o mode=755 none "$closed"; done
 n=0
 for place in $PLACES; do n=$((n + 1)); mkdir -p -m 755 "$place"; mount --bind "$kept/$n" "$place"; done
 umount -R "$kept"; rmdir "$kept"
@@ -91,10 +90,9 @@ def _reachable(folder: Path) -> tuple[str, ...]:
     places = [place for place in dict.fromkeys((sys.base_prefix, sys.prefix, str(ROOT))) if _closed(Path(place))]
     if not places:
         return ()
-    closed = {_closed(Path(place)) for place in places}
-    assert len(closed) == 1, f"one closed folder is as much as this can open: {closed}"
-    script = f"PLACES='{' '.join(places)}'\n{_OPENED}"
-    return ("unshare", "--mount", "sh", "-c", script, "sh", str(closed.pop()), str(folder))
+    closed = dict.fromkeys(str(_closed(Path(place))) for place in places)
+    script = f"PLACES='{' '.join(places)}'\nCLOSED='{' '.join(closed)}'\n{_OPENED}"
+    return ("unshare", "--mount", "sh", "-c", script, "sh", str(folder))
 
 
 def _closed(place: Path) -> Path | None:
