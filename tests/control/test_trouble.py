@@ -14,25 +14,13 @@ from blockerd.journal.schema import JournalError
 from blockerd.report import consent
 from blockerd.report.partner import State
 from blockerd.settings import RoadName
-from tests.fakes.mailserver import MailServer, server_of
+from tests.fakes.mailserver import MailServer
 from tests.fakes.sharing import HOUR, Home, partner
 
 if TYPE_CHECKING:
     from blockerd.report.deliver import Road
 
 ROBIN, SAM = partner("Robin", "spouse"), partner("Sam", "mentor")
-
-
-@pytest.fixture(scope="module")
-def certified() -> MailServer:
-    return server_of()
-
-
-@pytest.fixture
-def server(certified: MailServer) -> Iterator[MailServer]:
-    fresh = MailServer(certified.certificate, certified.authority)
-    with fresh.running():
-        yield fresh
 
 
 @pytest.fixture
