@@ -134,9 +134,8 @@ def test_t78_ten_thousand_leaves_take_at_most_two_seconds_and_the_broken_one_is_
     mails = [mail for raw in sender.mails for mail in fresh(raw, "")]
     verify.judge(mails, [], FIRST)
     assert [told for told, _ in shown] == [str(verify.check_leaves(each, mails) or "continues") for each in listed]
-    took = min(milliseconds for _, milliseconds in shown[:3])  # all of them leaves; what else runs here only adds
-    record_property("ms for 10,000 leaves", round(took))
-    assert took < 2000
+    record_property("ms for 10,000 leaves", round(shown[0][1]))
+    assert shown[0][1] < 2000
 
 
 @needs_browser
