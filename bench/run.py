@@ -40,7 +40,7 @@ def _run(options: argparse.Namespace, setting: Setting) -> Iterator[str]:
 
 
 def _parts(options: argparse.Namespace, setting: Setting) -> Iterator[Callable[[], None]]:
-    pairs, seconds = (3, 1) if options.quick else (5, 2)
+    pairs, seconds = (3, 1) if options.quick else (9, 2)
     ours = not options.only or Blockerd.name in options.only
     if ours:
         yield lambda: ratios.run(setting, pairs, seconds)

@@ -211,13 +211,13 @@ class Writer:
     def flush(self) -> None:
         """Writes what waits in memory, while the disk takes it."""
         while self._ring and self._monotonic() >= self._ring_until:
-            self._keep(self._next())
+            self._keep(*self._next())
 
     def close(self) -> None:
         """Writes what waits, for PATIENCE seconds at the most, counts the rest as lost and ends the segment."""
         end = self._monotonic() + PATIENCE
         while self._ring and self._monotonic() <= end:
-            self._keep(self._next())
+            self._keep(*self._next())
         while self._ring:
             self.lost += self._next().events
         self._end()
@@ -233,13 +233,12 @@ class Writer:
 
     def _put(self, record: bytes, count: int) -> None:
         """Writes a record, or has it wait behind others and for a disk that was slow a moment ago."""
-        one = _Waiting(record, count, self._meta)
         if self._ring:
             self.flush()
         if not self._ring and (not self._ring_until or self._monotonic() >= self._ring_until):
-            self._keep(one)
+            self._keep(record, count, self._meta)
         elif self._ring_bytes + len(record) <= _RING_BYTES:
-            self._ring.append(one)
+            self._ring.append(_Waiting(record, count, self._meta))
             self._ring_bytes += len(record)
         else:
             self.lost += count
@@ -249,14 +248,14 @@ class Writer:
         self._ring_bytes -= len(one.record)
         return one
 
-    def _keep(self, one: _Waiting) -> None:
+    def _keep(self, record: bytes, events: int, meta: bytes) -> None:
         """Writes one record or counts it as lost; a disk that was slow or refused it is left alone for a second."""
         began = self._monotonic()
         try:
-            self._write(one.record, one.meta)
+            self._write(record, meta)
             slow = self._monotonic() - began > _SLOW_WRITE
         except OSError:
-            self.lost += one.events
+            self.lost += events
             slow = True
         self._ring_until = began + 1.0 if slow else 0.0
 
