@@ -133,14 +133,20 @@ def beside(wish: Wish, machine: Machine, way: Way) -> tuple[Step, ...]:
             )
         ),
         Command("systemd reads its units again", forward=("systemctl", "daemon-reload")),
-        *_forgotten(wish, machine, way),
+        *_forgotten(machine, way),
         *(start(machine, name) for name, _ in texts),
     )
 
 
-def _forgotten(wish: Wish, machine: Machine, way: Way) -> tuple[Step, ...]:
-    """On the way back, once the guard has ended: what it wrote below /run goes, and systemd-resolved reads that."""
-    restart = wish.fallback and way is Way.PLAIN and machine.runs("systemd-resolved")  # else the takeover restarts it
+def _forgotten(machine: Machine, way: Way) -> tuple[Step, ...]:
+    """On the way back, once the guard has ended: what it wrote below /run goes, and systemd-resolved reads that.
+
+    With a guard that runs already this stands in the manifest of the install before, as in `start`; that is why no
+    fallback is asked for here: a later install may choose one.
+    """
+    if WATCHDOG in machine.units:
+        return ()
+    restart = way is Way.PLAIN and machine.runs("systemd-resolved")  # else the takeover restarts it
     return (
         *((resolved.back(),) if restart else ()),
         Command("what the guard keeps is forgotten", inverse=("rm", "-rf", resolved.FALLBACK, GUARD_FOLDER)),
