@@ -13,7 +13,7 @@ from blockerd.system.apply import MARK, Applier, ApplyError, Moment, look
 from blockerd.system.manifest import BALLAST, FOLDER, ManifestError
 from blockerd.system.plan import plan
 from blockerd.system.resolved import DROP_IN, FALLBACK
-from blockerd.system.steps import Command, File, Folder, Foreign, Link, Step
+from blockerd.system.steps import Command, File, Folder, Foreign, Link, Owned, Step
 from blockerd.system.wish import Places, Way, Wish
 from tests.system.machines import DESKTOP, MACHINES, PLAIN, System, again, picture, put, tree
 
@@ -227,6 +227,24 @@ def test_what_was_handed_to_the_service_belongs_to_its_owner_again(tmp_path: Pat
     applier(tmp_path).undo(data=False, tell=lambda _: None)
     assert owners(state, state / "own/block.txt") == [(1234, 1235, 0o755), (1234, 1235, 0o644)]
     assert owners(config.parent, config) == [(0, 0, 0o711), (0, 0, 0o604)]
+
+
+@as_root
+def test_a_file_that_goes_while_the_state_is_handed_over_is_no_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    tree(tmp_path, PLAIN)
+    put(tmp_path, "/etc/passwd", b"blockerd:x:994:994::/:/usr/sbin/nologin\n")
+    for name in ("dns.new", "zone"):
+        put(tmp_path, f"/var/lib/blockerd/{name}", b"")
+    walk = os.fwalk
+
+    def listed(top: Path) -> Iterator[tuple[str, list[str], list[str], int]]:
+        for folder, folders, files, at in walk(top):
+            (Path(folder) / "dns.new").unlink()
+            yield folder, folders, sorted(files), at
+
+    monkeypatch.setattr(os, "fwalk", listed)
+    applier(tmp_path).apply([Owned("the service's", "/var/lib/blockerd", "blockerd:blockerd", 0o700, below=True)])
+    assert owners(tmp_path / "var/lib/blockerd/zone") == [(994, 994, 0o644)]
 
 
 def owners(*paths: Path) -> list[tuple[int, int, int]]:
