@@ -20,6 +20,9 @@ ONCE = (
     *("report/test_compose.py", "journal/test_storm.py"),
     *("e2e/test_sharing.py", "e2e/test_quarter.py", "e2e/test_roads.py", "e2e/test_outage.py", "e2e/test_disk.py"),
     *("e2e/test_second_user.py", "e2e/test_without_linux.py", "control/test_reports_clock.py"),
+    "report/test_quarter_journal.py",  # a quarter through SQLite and the checker, each of which has tests of its own
+    *("lists/test_formats_published.py", "lists/test_starter.py", "lists/test_protected.py"),  # judge files of data
+    *("house/test_form.py", "house/test_words.py"),  # read the sources as text, and `make check` has run them
 )
 """Tests that tell nothing new on another Python: real browsers and screens, much traffic, pure scenarios."""
 
@@ -40,6 +43,7 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
             if name.startswith(("BLOCKERD_", "XDG_")):
                 patch.delenv(name)
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)  # else each process compiles the whole program anew
         yield
 
 

@@ -8,8 +8,12 @@ so that no device costs the others their answers and a forged sender is not floo
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from blockerd.dns.private import is_near
+
+if TYPE_CHECKING:
+    from blockerd.settings import Settings
 
 RATE, BURST = 300.0, 1500.0
 """Questions a second, and at once after a quiet while, that a device may ask. A page takes some dozens."""
@@ -78,6 +82,12 @@ class Clients:
         ]
         enrolled = max(held)[1] if held else False
         return _Known(bool(held) or is_near(address), enrolled, False, BURST, now)
+
+
+def clients_of(settings: "Settings") -> Clients:
+    """The devices that the settings name; this machine is known at each address at which it listens."""
+    here = (endpoint.host for endpoint in (*settings.dns.listen, settings.proxy.listen))
+    return Clients(((client.addresses, client.enrolled) for client in settings.client), here)
 
 
 def packed(client: str) -> bytes:

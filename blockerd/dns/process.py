@@ -16,7 +16,7 @@ from dataclasses import asdict
 from blockerd import clock
 from blockerd.dns import roads, safesearch, special
 from blockerd.dns.cache import Cache
-from blockerd.dns.clients import Clients, packed
+from blockerd.dns.clients import Clients, clients_of, packed
 from blockerd.dns.engine import Counters, Engine, block_tail
 from blockerd.dns.following import Following
 from blockerd.dns.gate import Question
@@ -93,7 +93,7 @@ class DnsProcess:
             loop.add_signal_handler(number, end.set)
         loop.add_signal_handler(signal.SIGHUP, self._read_again, loop)
         lifeline.watch(loop, end.set)
-        self._clients = _clients(self._settings)
+        self._clients = clients_of(self._settings)
         self._upstreams = _upstreams(self._settings, loop)
         self._resolver = Resolver(pairs, self._writer, self._upstreams, loop, self._clients)
         lifeline.say("bound")
@@ -193,7 +193,7 @@ class DnsProcess:
                 log.warning("dns.%s has changed: it takes effect at the next start", key)
         self._settings = fresh
         if self._resolver:
-            self._clients = _clients(fresh)
+            self._clients = clients_of(fresh)
             self._upstreams = _upstreams(fresh, loop)
             self._upstreams.lead(self._roads.zones)
             self._resolver.ask(self._upstreams, self._clients)
@@ -292,11 +292,6 @@ def _upstreams(settings: Settings, loop: asyncio.AbstractEventLoop) -> Upstreams
     dns = settings.dns
     local = {from_text(zone): address for zone, address in dns.local_domains}
     return Upstreams(dns.upstreams, loop, local=local, bootstrap=dns.bootstrap)
-
-
-def _clients(settings: Settings) -> Clients:
-    here = (endpoint.host for endpoint in settings.dns.listen)
-    return Clients(((client.addresses, client.enrolled) for client in settings.client), here)
 
 
 def _told(mark: Mark | None) -> dict[str, int | str]:

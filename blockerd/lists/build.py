@@ -140,6 +140,9 @@ def _file_digest(source: ListSource) -> str:
     digest = hashlib.sha256()
     for path in formats_files.files_of(source.path):
         try:
+            if not path.is_file():  # not there, or something that would be read without end
+                digest.update(b"none")
+                continue
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         except OSError as error:

@@ -6,7 +6,9 @@ one line. Called by `build`, `lists test` and the fetcher; what the octets mean 
 
 import os
 import zlib
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 SQUIDGUARD = ("domains", "urls", "expressions")
 """The files of a squidGuard or UT1 category folder, in the order in which they are read."""
@@ -83,8 +85,16 @@ def _read(path: Path, max_bytes: int) -> bytes:
         raise ListError(f"{path}: not a file: give a regular file or a folder")
     with path.open("rb") as file:
         # Compressed data is no longer than what it holds, but for a few octets.
-        data = file.read(max(max_bytes, 0) + 1024)
+        data = _octets(file, max(max_bytes, 0) + 1024)
     return unpack(data, max_bytes, str(path))
+
+
+def _octets(file: BinaryIO, most: int) -> bytes:
+    """Up to `most` octets. Memory is taken by what is there: `file.read(most)` would ask for all of it beforehand."""
+    taken = BytesIO()
+    while (left := most - taken.tell()) > 0 and (part := file.read(min(left, _CHUNK))):
+        taken.write(part)
+    return taken.getvalue()
 
 
 def _gunzip(data: bytes, max_bytes: int, where: str) -> bytes:

@@ -29,6 +29,10 @@ _NOW, _BEFORE = "policy.state", "policy.state.before"
 """The state, and the one before it: whichever of them the pointer names is live, so a kill in between harms nothing."""
 
 
+UNREADABLE = "check its permissions; until then the rules that it had stay in force"
+"""What is said of an own file that is there and cannot be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class OwnIssue:
     """A line of an own file that is no name."""
@@ -45,24 +49,41 @@ def state_lock(folder: Path) -> AbstractContextManager[None]:
 
 
 def own_rules(settings: Settings) -> tuple[dict[bytes, OwnRule], list[OwnIssue]]:
-    """The own rules by `own_key`, and the lines that could not be read. A name in both files is allowed."""
+    """The own rules by `own_key`, and the lines that could not be read. A name in both files is allowed.
+
+    Raises:
+        OSError: a file is there and cannot be read.
+    """
     rules: dict[bytes, OwnRule] = {}
     issues: list[OwnIssue] = []
     for allow in (False, True):
-        path = own_folder(settings) / ("allow.txt" if allow else "block.txt")
-        try:
-            text = path.read_text("utf-8", errors="replace")
-        except OSError:
+        found, odd = _rules_in(_own_file(settings, allow=allow), allow=allow)
+        rules.update(found)
+        issues += odd
+    return rules, issues
+
+
+def _own_file(settings: Settings, *, allow: bool) -> Path:
+    return own_folder(settings) / ("allow.txt" if allow else "block.txt")
+
+
+def _rules_in(path: Path, *, allow: bool) -> tuple[dict[bytes, OwnRule], list[OwnIssue]]:
+    """As `own_rules`, for one file; nothing where there is none."""
+    rules: dict[bytes, OwnRule] = {}
+    issues: list[OwnIssue] = []
+    try:
+        text = path.read_text("utf-8", errors="replace")
+    except FileNotFoundError:
+        return rules, issues
+    for number, line in enumerate(text.splitlines(), 1):
+        body = line.partition("#")[0].strip()
+        if not body:
             continue
-        for number, line in enumerate(text.splitlines(), 1):
-            body = line.partition("#")[0].strip()
-            if not body:
-                continue
-            try:
-                name, rule = _own_rule(body, number, allow=allow)
-                rules[name] = rule
-            except BadName as error:
-                issues.append(OwnIssue(path, number, body, str(error)))
+        try:
+            name, rule = _own_rule(body, number, allow=allow)
+            rules[name] = rule
+        except BadName as error:
+            issues.append(OwnIssue(path, number, body, str(error)))
     return rules, issues
 
 
@@ -85,11 +106,14 @@ def write_state(settings: Settings, pointer: snapshot.Pointer, *, moved: bool = 
     """Writes `policy.state` and moves the pointer if the state changed or the snapshot `moved`; call in `state_lock`.
 
     `pointer` holds number and digest of the live state. A state that is not the one the pointer names is written again.
+    An own file that cannot be read is told, and the rules it had stay in force.
 
     Raises:
         OSError: it cannot be written; the old state stays live.
     """
-    rules, _ = own_rules(settings)
+    folder = settings.state.dir
+    old = _live(folder / _NOW, pointer)
+    rules = _own_or_former(settings, _live(folder / _BEFORE, pointer) if old is None else old)
     body: dict[str, Any] = {
         "categories": sorted(settings.lists.categories),
         "own": [
@@ -102,8 +126,6 @@ def write_state(settings: Settings, pointer: snapshot.Pointer, *, moved: bool = 
         "block_answer": settings.dns.block_answer,
         "block_ttl": settings.dns.block_ttl,
     }
-    folder = settings.state.dir
-    old = _live(folder / _NOW, pointer)
     if not moved and old is not None and {**json.loads(old), "number": 0} == {**body, "number": 0}:
         return pointer
     number = pointer.number + 1
@@ -114,6 +136,20 @@ def write_state(settings: Settings, pointer: snapshot.Pointer, *, moved: bool = 
     fresh = replace(pointer, number=number, state_digest=snapshot.digest_of(data))
     snapshot.write_pointer(folder, fresh)
     return fresh
+
+
+def _own_or_former(settings: Settings, live: bytes | None) -> dict[bytes, OwnRule]:
+    """The own rules; those of `live`, the state in force, for a file that cannot be read."""
+    rules: dict[bytes, OwnRule] = {}
+    for allow in (False, True):
+        path = _own_file(settings, allow=allow)
+        try:
+            rules.update(_rules_in(path, allow=allow)[0])
+        except OSError as error:
+            former = own_from(json.loads(live)) if live else {}
+            rules.update((key, rule) for key, rule in former.items() if rule.allow is allow)
+            log.warning("%s: %s; %s", path, error.strerror or error, UNREADABLE)
+    return rules
 
 
 def _live(path: Path, pointer: snapshot.Pointer) -> bytes | None:
@@ -139,14 +175,19 @@ def read_state(folder: Path, pointer: snapshot.Pointer) -> State:
 
 def state_from(got: Mapping[str, Any]) -> State:
     """The state for its JSON form."""
+    schedules = compile_schedules([(c, tuple(d), tuple(w)) for c, d, w in got["schedules"]], got["zone"])
+    return State(
+        got["number"], frozenset(got["categories"]), own_from(got), schedules, got["level"], got["block_answer"],
+        got["block_ttl"],
+    )  # fmt: skip
+
+
+def own_from(got: Mapping[str, Any]) -> dict[bytes, OwnRule]:
+    """The own rules in the JSON form of a state, by `own_key`."""
     rules = [
         (from_text(n), OwnRule(allow, line, Scope(scope), c, strip)) for n, allow, line, scope, c, strip in got["own"]
     ]
-    own = {own_key(name, rule.scope): rule for name, rule in rules}
-    schedules = compile_schedules([(c, tuple(d), tuple(w)) for c, d, w in got["schedules"]], got["zone"])
-    return State(
-        got["number"], frozenset(got["categories"]), own, schedules, got["level"], got["block_answer"], got["block_ttl"]
-    )
+    return {own_key(name, rule.scope): rule for name, rule in rules}
 
 
 def open_policy(

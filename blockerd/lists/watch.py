@@ -11,6 +11,7 @@ from pathlib import Path
 
 from blockerd.lists import added, edit
 from blockerd.lists.sources import own_folder
+from blockerd.lists.state import UNREADABLE
 from blockerd.model import CATEGORIES, Change
 from blockerd.settings import Settings
 
@@ -18,8 +19,9 @@ SETTLE = 0.3
 """Seconds that a file must stay as it is before a change of it counts: editors write in several steps."""
 
 
-Stamp = tuple[tuple[int, int, int], ...]
-"""(mtime in ns, size, inode) of a file, or of each file of a folder; empty where there is none."""
+Stamp = tuple[tuple[int, int, int, int], ...]
+"""(mtime and ctime in ns, size, inode) of a file, or of each file of a folder; empty where there is none. The ctime
+tells that a file may be read again."""
 
 
 class Touched(Flag):
@@ -107,14 +109,14 @@ def stamp_of(path: Path) -> Stamp:
     try:
         first = os.stat(path)
         if not path.is_dir():
-            return ((first.st_mtime_ns, first.st_size, first.st_ino),)
+            return (_stamp(first),)
         return tuple(_stamp(os.stat(one)) for one in sorted(path.iterdir()))
     except OSError:
         return ()
 
 
-def _stamp(found: os.stat_result) -> tuple[int, int, int]:
-    return found.st_mtime_ns, found.st_size, found.st_ino
+def _stamp(found: os.stat_result) -> tuple[int, int, int, int]:
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
 
 def hand_edits(settings: Settings, *, at: int) -> list[Change]:
@@ -155,13 +157,18 @@ def notes(settings: Settings) -> list[str]:
     """One line for each thing in the own files that has no effect; for `lists ls` and `status`."""
     _, problem = added.current(own_folder(settings))
     told = [f"{line}; the last good one is in force" for line in problem.splitlines()]
-    for name, data in edit.read(settings).items():
-        if name == added.FILE or not data:
+    for name in edit.OWN_FILES:
+        path = own_folder(settings) / name
+        try:
+            data = edit.read(settings, (name,))[name] if name != added.FILE else None
+        except OSError as error:
+            left = UNREADABLE if name in ("allow.txt", "block.txt") else "check its permissions; a build leaves it out"
+            told.append(f"{path}: {error.strerror or error}; {left}")
             continue
-        unread = edit.delta(name, None, data, own_folder(settings)).unread
-        told += [f"{own_folder(settings) / name}:{line}: {why}; the line is skipped" for line, _, why in unread[:3]]
+        unread = edit.delta(name, None, data, path.parent).unread if data else ()
+        told += [f"{path}:{line}: {why}; the line is skipped" for line, _, why in unread[:3]]
         if len(unread) > 3:
-            told.append(f"{own_folder(settings) / name}: {len(unread) - 3:,} more lines are skipped")
+            told.append(f"{path}: {len(unread) - 3:,} more lines are skipped")
     return told
 
 

@@ -3,7 +3,7 @@ page and no query ever comes here. Called by the gate.
 """
 
 from blockerd import clock
-from blockerd.dns.clients import Clients, packed
+from blockerd.dns.clients import clients_of, packed
 from blockerd.journal import spool
 from blockerd.model import Decision, kind_of
 from blockerd.policy.decide import Policy
@@ -23,7 +23,7 @@ class Recorder:
         self._writer = spool.Writer(
             spool_folder(settings), "proxy", clock.now_us, clock.monotonic, cap_bytes=settings.dns.spool_mb << 20
         )
-        self._clients = Clients((client.addresses, client.enrolled) for client in settings.client)
+        self._clients = clients_of(settings)
         self._told: dict[str, float] = {}
         self.level = str(settings.privacy.level)
 

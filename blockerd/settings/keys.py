@@ -237,7 +237,7 @@ class Source:
     scope: Scope = setting("subtree", choice(Scope), 'or "exact": without the names below', weaker=Weaker.EARLIER)
     trust: Trust = setting("block", choice(Trust), 'or "rewrite": may give another answer', weaker=Weaker.EARLIER)
     max_bytes: int = setting(
-        67108864, whole(1, 1 << 40), "larger ones are not taken", unit="bytes", weaker=Weaker.LOWER
+        67108864, whole(1, 1 << 30), "larger ones are not taken", unit="bytes", weaker=Weaker.LOWER
     )
     enabled: bool = setting(True, flag(), "false leaves it out", weaker=Weaker.OFF)
 

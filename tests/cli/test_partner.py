@@ -14,7 +14,7 @@ import pytest
 from blockerd.cli.main import main
 from blockerd.report import consent
 from blockerd.report.consent import WORDS
-from tests.fakes.mailserver import MailServer, server_of
+from tests.fakes.mailserver import MailServer, running
 from tests.fakes.sharing import ME, MINUTE, Home, code_in, partner
 
 Json: TypeAlias = Any
@@ -35,16 +35,7 @@ role = "spouse"
 """
 
 
-@pytest.fixture(scope="module")
-def certified() -> MailServer:
-    return server_of()
-
-
-@pytest.fixture
-def server(certified: MailServer) -> Iterator[MailServer]:
-    fresh = MailServer(certified.certificate, certified.authority)
-    with fresh.running():
-        yield fresh
+server = pytest.fixture(running)
 
 
 @pytest.fixture

@@ -5,25 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.mailserver import MailServer, server_of
+from tests.fakes.mailserver import MailServer, running
 from tests.fakes.sharing import (
     NOON,
     Home,
     partner,
 )
 
-
-@pytest.fixture(scope="session")
-def certified() -> MailServer:
-    """A server whose certificate is made once."""
-    return server_of()
-
-
-@pytest.fixture
-def server(certified: MailServer) -> Iterator[MailServer]:
-    fresh = MailServer(certified.certificate, certified.authority)
-    with fresh.running():
-        yield fresh
+server = pytest.fixture(running)
 
 
 @pytest.fixture

@@ -7,15 +7,8 @@ import pytest
 
 from blockerd.journal.outbox import Stand
 from blockerd.report.partner import Says
-from tests.fakes.mailserver import MailServer, Mood, server_of
+from tests.fakes.mailserver import MailServer, Mood
 from tests.fakes.sharing import HOUR, MINUTE, Home, partner
-
-
-@pytest.fixture
-def server() -> Iterator[MailServer]:
-    server = server_of()
-    with server.running():
-        yield server
 
 
 @pytest.fixture

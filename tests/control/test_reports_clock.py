@@ -6,7 +6,7 @@ import pytest
 
 from blockerd.journal.outbox import Stand
 from blockerd.report import consent
-from tests.fakes.mailserver import MailServer
+from tests.fakes.mailserver import server_of
 from tests.fakes.sharing import (
     DAY,
     HOUR,
@@ -31,10 +31,9 @@ def test_a_clock_that_was_ahead_for_an_hour_sends_nothing_twice(shared: Home):
     assert len(shared.got("Robin")) == before
 
 
-def weeks(folder: Path, certified: MailServer, *, ahead: int = 0, sure: bool = True):
+def weeks(folder: Path, *, ahead: int = 0, sure: bool = True):
     """What a reader is told from a Saturday night on, where the clock is `ahead` (µs) for one tick before midnight."""
-    server = MailServer(certified.certificate, certified.authority)
-    with server.running():
+    with server_of().running() as server:
         home = Home(folder, server, NOON, ROBIN)
         home.sign("start")
         home.agree()
@@ -63,9 +62,9 @@ def facts(evidence: str):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, certified: MailServer):
+def undisturbed(tmp_path_factory: pytest.TempPathFactory):
     """The weeks with a clock that is right."""
-    told = weeks(tmp_path_factory.mktemp("right"), certified)
+    told = weeks(tmp_path_factory.mktemp("right"))
     assert [one[0] for one in told].count("kind report") == 3
     assert [one[0] for one in told].count("kind seal") == 13
     assert "figure requests.all 1" in told[0]
@@ -74,17 +73,15 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, certified: MailServer)
 
 @pytest.mark.parametrize("ahead", [10 * MINUTE, 2 * HOUR, 3 * DAY])
 def test_a_clock_that_was_ahead_for_one_tick_changes_no_later_mail(
-    ahead: int, tmp_path: Path, certified: MailServer, undisturbed: list[list[str]]
+    ahead: int, tmp_path: Path, undisturbed: list[list[str]]
 ):
     """Also where nobody noticed: days and notes of the future are taken back, and told when they are over."""
-    assert weeks(tmp_path, certified, ahead=ahead) == undisturbed
+    assert weeks(tmp_path, ahead=ahead) == undisturbed
 
 
 @pytest.mark.parametrize("ahead", [10 * MINUTE, 3 * DAY, 730 * DAY])
-def test_a_clock_in_doubt_decides_nothing(
-    ahead: int, tmp_path: Path, certified: MailServer, undisturbed: list[list[str]]
-):
-    assert weeks(tmp_path, certified, ahead=ahead, sure=False) == undisturbed
+def test_a_clock_in_doubt_decides_nothing(ahead: int, tmp_path: Path, undisturbed: list[list[str]]):
+    assert weeks(tmp_path, ahead=ahead, sure=False) == undisturbed
 
 
 def test_sharing_less_takes_effect_while_the_clock_is_in_doubt(shared: Home):

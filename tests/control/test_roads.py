@@ -1,7 +1,6 @@
 """Notes along other roads than mail: a folder, a webhook, ntfy; the same bytes, the same pairing."""
 
 import email
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,18 +8,11 @@ import pytest
 from blockerd.control.roads import roads_of
 from blockerd.report.partner import State
 from blockerd.settings import ConfigError, NoteAddress, NoteFolder, RoadName, load
-from tests.fakes.mailserver import MailServer, server_of
+from tests.fakes.mailserver import MailServer
 from tests.fakes.sharing import CODE, HOUR, ME, Home, Mailbox, mail, partner
 from tests.report.test_roads_http import Hook, hook  # noqa: F401  (a fixture)
 
 NOON = "2026-11-09T12:00+01:00"
-
-
-@pytest.fixture
-def server() -> Iterator[MailServer]:
-    server = server_of()
-    with server.running():
-        yield server
 
 
 def _pair(home: Home, name: str, got: list[Mailbox]) -> None:

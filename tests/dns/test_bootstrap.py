@@ -1,9 +1,6 @@
 """How long the addresses of a named upstream are kept, and when they are asked for again."""
 
 import asyncio
-import socket
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 
 import pytest
 
@@ -11,18 +8,13 @@ from blockerd.dns import bootstrap, stub
 from blockerd.dns.bootstrap import Bootstrap
 from blockerd.dns.stub import LookupFailed
 from blockerd.settings import Endpoint
-from tests.fakes.packets import AAAA, a, record, response, soa, type_of
-from tests.fakes.upstream import Call, Handler, StubUpstream, silent, stub_upstream
+from tests.fakes.packets import a, response
+from tests.fakes.upstream import Handler, Stubs, StubUpstream, both, forbid_the_system, made_stubs, of_type_a, silent
 
 NAME = "dns.example"
 V6 = "2001:db8::53"
-Stubs = Callable[..., StubUpstream]
 
-
-@pytest.fixture
-def stubs() -> Iterator[Stubs]:
-    with ExitStack() as stack:
-        yield lambda handler, **rest: stack.enter_context(stub_upstream(handler, **rest))
+stubs = pytest.fixture(made_stubs)
 
 
 @pytest.fixture(autouse=True)
@@ -31,33 +23,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in {"PATIENCE": 0.2, "PATIENCE_IN_ALL": 0.4, "STALE_PATIENCE": 0.1}.items():
         monkeypatch.setattr(bootstrap, name, seconds)
     monkeypatch.setattr(stub, "RESEND", 0.05)
-
-    def never(*_: object, **__: object) -> object:
-        raise AssertionError("asked the system's resolver")
-
-    for name in ("getaddrinfo", "gethostbyname"):
-        monkeypatch.setattr(socket, name, never)
-
-
-def aaaa(owner: bytes, address: str = V6, ttl: int = 300) -> bytes:
-    return record(owner, AAAA, socket.inet_pton(socket.AF_INET6, address), ttl)
-
-
-def both(call: Call) -> None:
-    """An address of each kind."""
-    call.send(response(call.packet, [aaaa(b"\xc0\x0c") if type_of(call.packet) == AAAA else a(b"\xc0\x0c")]))
-
-
-def of_type_a(*records: bytes, **rest: int) -> Handler:
-    """`records` for A; nothing for AAAA."""
-
-    def handler(call: Call) -> None:
-        if type_of(call.packet) == AAAA:
-            call.send(response(call.packet, [], [soa("example")]))
-        else:
-            call.send(response(call.packet, records, **rest))  # type: ignore[arg-type]
-
-    return handler
+    forbid_the_system(monkeypatch)
 
 
 class Clock:

@@ -1,8 +1,10 @@
 """Devices of the home: who is answered, how much, and who is recorded."""
 
 import ipaddress
+from pathlib import Path
 
-from blockerd.dns.clients import BURST, RATE, Clients, packed
+from blockerd.dns.clients import BURST, RATE, Clients, clients_of, packed
+from blockerd.settings import load
 
 
 def _at(text: str) -> bytes:
@@ -26,6 +28,19 @@ def test_a_device_is_recorded_only_where_it_is_enrolled_and_this_machine_always(
     assert clients.enrolled(_at("::1"))
     mine = Clients(here=("192.168.1.10", "fe80::1%eth0"))
     assert [mine.enrolled(_at(one)) for one in ("192.168.1.10", "fe80::1", "192.168.1.11")] == [True, True, False]
+
+
+def test_the_settings_name_devices_and_this_machine_itself(tmp_path: Path):
+    (tmp_path / "b.toml").write_text(
+        '[dns]\nlisten = ["127.0.0.1:53", "192.168.1.10:53", "[fd00:1::10]:53"]\n'
+        '[proxy]\nlisten = "192.168.2.10:8054"\n'
+        '[[client]]\nname = "desk"\naddresses = ["192.168.1.20/32"]\nenrolled = true\n'
+    )
+    clients = clients_of(load(tmp_path / "b.toml", {}, tmp_path))
+    asking = ("192.168.1.10", "fd00:1::10", "192.168.2.10", "192.168.1.20", "192.168.1.11")
+    assert [clients.enrolled(_at(one)) for one in asking] == [True, True, True, True, False]
+    granted = [sum(clients.may_ask(_at(one), 0.0) for _ in range(2000)) for one in asking]
+    assert granted == [2000, 2000, 2000, BURST, BURST], "this machine has no limit"
 
 
 def test_a_device_that_asks_without_end_gets_so_much_a_second_and_costs_nobody_else():

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from blockerd.dns.clients import packed
-from blockerd.dns.process import DnsProcess, _clients
+from blockerd.dns.process import DnsProcess
 from blockerd.settings import Settings, load
 
 
@@ -33,9 +32,3 @@ def test_what_takes_effect_at_the_next_start_only_is_told(
     process._read_again(loop)
     loop.close()
     assert [record.getMessage() for record in caplog.records] == told
-
-
-def test_this_machine_is_known_at_every_address_that_it_answers_at(tmp_path: Path):
-    clients = _clients(_settings(tmp_path, 'listen = ["127.0.0.1:53", "192.168.1.10:53", "[fd00:1::10]:53"]'))
-    found = [clients.enrolled(packed(host)) for host in ("192.168.1.10", "fd00:1::10", "192.168.1.11")]
-    assert found == [True, True, False]

@@ -1,9 +1,6 @@
 """How a stub resolver of our own finds addresses: whom it asks, and what it believes."""
 
 import asyncio
-import socket
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 
 import pytest
 
@@ -11,52 +8,32 @@ from blockerd.dns import stub
 from blockerd.dns.reply import Malformed
 from blockerd.dns.stub import LookupFailed, addresses_in, look_up
 from blockerd.settings import Endpoint
-from tests.fakes.packets import AAAA, QR, TC, A, a, cname, query, record, response, soa, type_of
-from tests.fakes.upstream import Call, Handler, StubUpstream, dead_port, silent, stub_upstream
+from tests.fakes.packets import AAAA, QR, TC, A, a, aaaa, cname, query, record, response, soa, type_of
+from tests.fakes.upstream import (
+    Call,
+    Handler,
+    Stubs,
+    StubUpstream,
+    both,
+    dead_port,
+    forbid_the_system,
+    made_stubs,
+    of_type_a,
+    silent,
+)  # fmt: skip
 
 NAME = "dns.example"
 V6 = "2001:db8::53"
 PATIENCE = 0.2
-Stubs = Callable[..., StubUpstream]
 
-
-@pytest.fixture
-def stubs() -> Iterator[Stubs]:
-    with ExitStack() as stack:
-        yield lambda handler, **rest: stack.enter_context(stub_upstream(handler, **rest))
+stubs = pytest.fixture(made_stubs)
 
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same course of events in a tenth of the time; and nobody asks the system."""
     monkeypatch.setattr(stub, "RESEND", 0.05)
-
-    def never(*_: object, **__: object) -> object:
-        raise AssertionError("asked the system's resolver")
-
-    for name in ("getaddrinfo", "gethostbyname"):
-        monkeypatch.setattr(socket, name, never)
-
-
-def aaaa(owner: bytes, address: str = V6, ttl: int = 300) -> bytes:
-    return record(owner, AAAA, socket.inet_pton(socket.AF_INET6, address), ttl)
-
-
-def both(call: Call) -> None:
-    """An address of each kind."""
-    call.send(response(call.packet, [aaaa(b"\xc0\x0c") if type_of(call.packet) == AAAA else a(b"\xc0\x0c")]))
-
-
-def of_type_a(*records: bytes, **rest: int) -> Handler:
-    """`records` for A; nothing for AAAA."""
-
-    def handler(call: Call) -> None:
-        if type_of(call.packet) == AAAA:
-            call.send(response(call.packet, [], [soa("example")]))
-        else:
-            call.send(response(call.packet, records, **rest))  # type: ignore[arg-type]
-
-    return handler
+    forbid_the_system(monkeypatch)
 
 
 def found(*servers: StubUpstream | int) -> tuple[tuple[str, ...], int]:

@@ -3,8 +3,6 @@
 import asyncio
 import errno
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 
 import pytest
 
@@ -13,7 +11,7 @@ from blockerd.dns.upstream import Upstreams
 from blockerd.settings import Scheme, Upstream
 from tests.fakes import packets
 from tests.fakes.packets import a, opt, query, response
-from tests.fakes.upstream import Call, Handler, StubUpstream, answer, dead_port, silent, stub_upstream
+from tests.fakes.upstream import Call, Handler, Stubs, answer, dead_port, made_stubs, silent
 
 ASKED = query("site.test", qid=0, edns=opt())
 TRUE = "192.0.2.1"
@@ -29,10 +27,7 @@ def _tenth(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange, "IN_ALL", 0.46)
 
 
-@pytest.fixture
-def stubs() -> Iterator[Callable[..., StubUpstream]]:
-    with ExitStack() as stack:
-        yield lambda handler=answer, **rest: stack.enter_context(stub_upstream(handler, **rest))
+stubs = pytest.fixture(made_stubs)
 
 
 def _ask(*addresses: Upstream, asked: bytes = ASKED) -> tuple[bytes | None, float, Upstreams]:
@@ -84,7 +79,7 @@ KINDS = ["id", "name", "type", "class", "qr", "opcode", "no question", "garbage"
 
 
 @pytest.mark.parametrize("which", KINDS)
-def test_a_forged_reply_is_dropped_and_the_true_one_awaited(which: str, stubs: Callable[..., StubUpstream]):
+def test_a_forged_reply_is_dropped_and_the_true_one_awaited(which: str, stubs: Stubs):
     def handler(call: Call) -> None:
         for _ in range(50):
             call.send(_forged(call, which))
@@ -97,7 +92,7 @@ def test_a_forged_reply_is_dropped_and_the_true_one_awaited(which: str, stubs: C
     assert len(stub.calls) == 1, "no second query: the first one is still open"
 
 
-def test_a_reply_from_another_port_is_not_heard(stubs: Callable[..., StubUpstream]):
+def test_a_reply_from_another_port_is_not_heard(stubs: Stubs):
     def handler(call: Call) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
             other.sendto(response(call.packet, [a(b"\xc0\x0c", "203.0.113.66")]), ("127.0.0.1", call.port))
@@ -106,7 +101,7 @@ def test_a_reply_from_another_port_is_not_heard(stubs: Callable[..., StubUpstrea
     assert _address(_ask(stubs(handler).address())[0]) == TRUE
 
 
-def test_a_refused_port_leads_to_the_next_upstream_within_50_ms(stubs: Callable[..., StubUpstream]):
+def test_a_refused_port_leads_to_the_next_upstream_within_50_ms(stubs: Stubs):
     dead, stub = Upstream(Scheme.UDP, "127.0.0.1", dead_port()), stubs()
     reply, seconds, made = _ask(dead, stub.address())
     assert _address(reply) == TRUE
@@ -116,7 +111,7 @@ def test_a_refused_port_leads_to_the_next_upstream_within_50_ms(stubs: Callable[
 
 
 @pytest.mark.usefixtures("_tenth")
-def test_silence_leads_to_the_next_upstream(stubs: Callable[..., StubUpstream]):
+def test_silence_leads_to_the_next_upstream(stubs: Stubs):
     quiet, stub = stubs(silent), stubs()
     reply, seconds, made = _ask(quiet.address(), stub.address())
     assert _address(reply) == TRUE
@@ -126,9 +121,7 @@ def test_silence_leads_to_the_next_upstream(stubs: Callable[..., StubUpstream]):
 
 @pytest.mark.parametrize("rcode", [2, 5])
 @pytest.mark.parametrize("scheme", [Scheme.UDP, Scheme.TCP])
-def test_an_upstream_that_only_says_no_leads_to_the_next(
-    rcode: int, scheme: Scheme, stubs: Callable[..., StubUpstream]
-):
+def test_an_upstream_that_only_says_no_leads_to_the_next(rcode: int, scheme: Scheme, stubs: Stubs):
     unwilling = stubs(lambda call: call.send(response(call.packet, rcode=rcode)))
     stub = stubs()
     assert _address(_ask(unwilling.address(scheme), stub.address())[0]) == TRUE
@@ -138,7 +131,7 @@ def test_an_upstream_that_only_says_no_leads_to_the_next(
 
 
 @pytest.mark.parametrize("rcode", [0, 3])
-def test_a_plain_answer_is_not_asked_for_again(rcode: int, stubs: Callable[..., StubUpstream]):
+def test_a_plain_answer_is_not_asked_for_again(rcode: int, stubs: Stubs):
     first, second = stubs(lambda call: call.send(response(call.packet, rcode=rcode))), stubs()
     _ask(first.address(), second.address())
     assert (len(first.calls), len(second.calls)) == (1, 0)
@@ -151,7 +144,7 @@ def _cut_over_udp(call: Call) -> None:
         call.send(response(call.packet, flags=packets.QR | packets.TC))
 
 
-def test_a_cut_answer_is_fetched_over_tcp_from_the_same_upstream(stubs: Callable[..., StubUpstream]):
+def test_a_cut_answer_is_fetched_over_tcp_from_the_same_upstream(stubs: Stubs):
     stub, other = stubs(_cut_over_udp), stubs()
     reply, _, _ = _ask(stub.address(), other.address())
     assert reply is not None
@@ -160,14 +153,14 @@ def test_a_cut_answer_is_fetched_over_tcp_from_the_same_upstream(stubs: Callable
     assert [call.stream for call in stub.calls] == [False, True]
 
 
-def test_a_cut_answer_without_tcp_leads_to_the_next_upstream(stubs: Callable[..., StubUpstream]):
+def test_a_cut_answer_without_tcp_leads_to_the_next_upstream(stubs: Stubs):
     stub, other = stubs(_cut_over_udp, tcp=False), stubs()
     reply, seconds, _ = _ask(stub.address(), other.address())
     assert _address(reply) == TRUE
     assert seconds < 0.1
 
 
-def test_a_tcp_upstream_is_asked_over_tcp_alone(stubs: Callable[..., StubUpstream]):
+def test_a_tcp_upstream_is_asked_over_tcp_alone(stubs: Stubs):
     stub = stubs()
     assert _address(_ask(stub.address(Scheme.TCP))[0]) == TRUE
     assert [call.stream for call in stub.calls] == [True]
@@ -180,7 +173,7 @@ def _cut_then_silent(call: Call) -> None:
 
 @pytest.mark.parametrize("handler", [silent, _cut_then_silent, lambda call: call.send(b"\xff" * 30)])
 @pytest.mark.usefixtures("_tenth")
-def test_when_nobody_answers_it_ends_in_time(handler: Handler, stubs: Callable[..., StubUpstream]):
+def test_when_nobody_answers_it_ends_in_time(handler: Handler, stubs: Stubs):
     """All tries and detours together stay below 5 s, here 0.5 s (RELIABILITY: SERVFAIL within 5 s)."""
     stub, other = stubs(handler), stubs(handler)
     for addresses in ((stub.address(),), (stub.address(), other.address())):
@@ -203,7 +196,7 @@ def test_without_upstreams_and_with_dead_ones_alone_it_ends_at_once():
 
 
 @pytest.mark.usefixtures("_tenth")
-def test_an_upstream_for_an_encrypted_channel_is_never_asked_in_the_clear(stubs: Callable[..., StubUpstream]):
+def test_an_upstream_for_an_encrypted_channel_is_never_asked_in_the_clear(stubs: Stubs):
     stub = stubs()
     for scheme in (Scheme.TLS, Scheme.HTTPS):
         assert _ask(stub.address(scheme))[0] is None
@@ -248,7 +241,7 @@ def test_a_socket_that_cannot_be_waited_for_is_no_socket(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(("scheme", "place"), [(Scheme.UDP, "_open"), (Scheme.TCP, "_judge")])
 def test_whatever_goes_wrong_nobody_waits_for_ever(
-    scheme: Scheme, place: str, stubs: Callable[..., StubUpstream], monkeypatch: pytest.MonkeyPatch
+    scheme: Scheme, place: str, stubs: Stubs, monkeypatch: pytest.MonkeyPatch
 ):
     def odd(*_: object) -> None:
         raise ValueError("a surprise")
@@ -257,7 +250,7 @@ def test_whatever_goes_wrong_nobody_waits_for_ever(
     assert _ask(stubs().address(scheme))[0] is None
 
 
-def test_what_is_held_is_sent_together_and_answered_like_any_other(stubs: Callable[..., StubUpstream]):
+def test_what_is_held_is_sent_together_and_answered_like_any_other(stubs: Stubs):
     stub = stubs()
 
     async def run() -> list[bytes | None]:
@@ -282,7 +275,7 @@ def test_what_is_held_is_sent_together_and_answered_like_any_other(stubs: Callab
 @pytest.mark.parametrize("held", [False, True])
 @pytest.mark.parametrize("well", [0, 1])
 def test_a_packet_that_this_machine_does_not_let_out_leads_to_the_next_upstream_at_once(
-    held: bool, well: int, monkeypatch: pytest.MonkeyPatch, stubs: Callable[..., StubUpstream]
+    held: bool, well: int, monkeypatch: pytest.MonkeyPatch, stubs: Stubs
 ):
     """As a firewall does with EPERM; where no packet gets out nobody was asked, and no failure is to be remembered."""
     stub = stubs()
@@ -312,15 +305,13 @@ def test_a_packet_that_this_machine_does_not_let_out_leads_to_the_next_upstream_
 
 
 @pytest.mark.usefixtures("_tenth")
-def test_more_than_the_most_questions_are_refused_at_once(
-    monkeypatch: pytest.MonkeyPatch, stubs: Callable[..., StubUpstream]
-):
+def test_more_than_the_most_questions_are_refused_at_once(monkeypatch: pytest.MonkeyPatch, stubs: Stubs):
     monkeypatch.setattr(upstream, "MAX_PENDING", 5)
     results, _ = _ask_all((stubs(silent).address(),), [ASKED] * 8)
     assert [seconds < 0.05 for _, seconds in results] == [False] * 5 + [True] * 3
 
 
-def test_ids_and_ports_are_new_for_each_query(stubs: Callable[..., StubUpstream]):
+def test_ids_and_ports_are_new_for_each_query(stubs: Stubs):
     stub = stubs()
     for _ in range(4):
         _ask_all((stub.address(),), [query(f"n{number}.test", qid=0, edns=opt()) for number in range(100)])
@@ -334,7 +325,7 @@ def test_ids_and_ports_are_new_for_each_query(stubs: Callable[..., StubUpstream]
 
 
 @pytest.mark.usefixtures("_tenth")
-def test_a_retry_has_an_id_and_a_port_of_its_own(stubs: Callable[..., StubUpstream]):
+def test_a_retry_has_an_id_and_a_port_of_its_own(stubs: Stubs):
     stub = stubs(silent)
     _ask(stub.address())
     assert len(stub.calls) == 3
@@ -342,7 +333,7 @@ def test_a_retry_has_an_id_and_a_port_of_its_own(stubs: Callable[..., StubUpstre
 
 
 @pytest.mark.usefixtures("_tenth")
-def test_an_upstream_in_bad_health_comes_back_when_it_answers(stubs: Callable[..., StubUpstream]):
+def test_an_upstream_in_bad_health_comes_back_when_it_answers(stubs: Stubs):
     ill = [True]
     stub = stubs(lambda call: None if ill[0] else answer(call))
 

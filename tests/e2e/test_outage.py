@@ -19,23 +19,14 @@ from blockerd.journal.outbox import Stand
 from blockerd.report.partner import Says
 from blockerd.report.roads.smtp import SmtpRoad, SmtpSession
 from tests.e2e.install import environment
-from tests.fakes.mailserver import MailServer, Mood, Taken, server_of
+from tests.fakes.mailserver import MailServer, Mood, Taken, running
 from tests.fakes.sharing import HOUR, ME, MINUTE, Home, kinds, partner, us
 
 pytestmark = pytest.mark.once
 ROBIN = partner("Robin", "spouse")
 
 
-@pytest.fixture(scope="module")
-def certified() -> MailServer:
-    return server_of()
-
-
-@pytest.fixture
-def server(certified: MailServer) -> Iterator[MailServer]:
-    fresh = MailServer(certified.certificate, certified.authority)
-    with fresh.running():
-        yield fresh
+server = pytest.fixture(running)
 
 
 @pytest.fixture

@@ -169,12 +169,27 @@ class _Handler:
         return "250 OK"
 
 
-def server_of(
-    *names: str, starttls: bool = True, password: bytes | None = None, authority: trustme.CA | None = None
-) -> MailServer:
-    """A server with a certificate for `names` (without any: its own)."""
-    ca = authority or trustme.CA()
-    return MailServer(ca.issue_cert(*(names or (NAME, "127.0.0.1"))), ca, starttls=starttls, password=password)
+def server_of(*names: str, starttls: bool = True, password: bytes | None = None) -> MailServer:
+    """A server with a certificate for `names` (without any: its own) of the one authority of this process."""
+    certificate = _certificate(names or (NAME, "127.0.0.1"))
+    return MailServer(certificate, _authority(), starttls=starttls, password=password)
+
+
+def running() -> Iterator[MailServer]:
+    """A server that runs until the end of a test: `server = pytest.fixture(running)`."""
+    with server_of().running() as server:
+        yield server
+
+
+@cache
+def _authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@cache
+def _certificate(names: tuple[str, ...]) -> trustme.LeafCert:
+    """Keys take a while to make, so each certificate is made once."""
+    return _authority().issue_cert(*names)
 
 
 @cache

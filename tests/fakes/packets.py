@@ -3,6 +3,7 @@
 Pure; uses neither the resolver's code nor its DNS library.
 """
 
+import ipaddress
 import struct
 from collections.abc import Iterable, Sequence
 
@@ -49,6 +50,11 @@ def record(owner: str | Sequence[bytes] | bytes, rtype: int, rdata: bytes, ttl: 
 def a(owner: str | bytes, address: str = "192.0.2.1", ttl: int = 300) -> bytes:
     """An address record."""
     return record(owner, A, bytes(int(part) for part in address.split(".")), ttl)
+
+
+def aaaa(owner: str | bytes, address: str = "2001:db8::53", ttl: int = 300) -> bytes:
+    """An IPv6 address record."""
+    return record(owner, AAAA, ipaddress.IPv6Address(address).packed, ttl)
 
 
 def cname(owner: str | bytes, target: str, ttl: int = 300) -> bytes:

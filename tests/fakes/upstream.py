@@ -9,11 +9,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+import pytest
+
 from blockerd.settings import Scheme, Upstream
-from tests.fakes.packets import a, name_of, response
+from tests.fakes.packets import AAAA, a, aaaa, name_of, response, soa, type_of
 
 
 @dataclass(slots=True)
@@ -42,6 +44,23 @@ Handler = Callable[[Call], None]
 def answer(call: Call) -> None:
     """The plain way: one address for every name."""
     call.send(response(call.packet, [a(b"\xc0\x0c")]))
+
+
+def both(call: Call) -> None:
+    """An address of the kind that is asked for."""
+    call.send(response(call.packet, [aaaa(b"\xc0\x0c") if type_of(call.packet) == AAAA else a(b"\xc0\x0c")]))
+
+
+def of_type_a(*records: bytes) -> Handler:
+    """`records` for A; nothing for AAAA."""
+
+    def handler(call: Call) -> None:
+        if type_of(call.packet) == AAAA:
+            call.send(response(call.packet, [], [soa("example")]))
+        else:
+            call.send(response(call.packet, records))
+
+    return handler
 
 
 def silent(_call: Call) -> None:
@@ -135,6 +154,26 @@ def stub_upstream(handler: Handler = answer, *, tcp: bool = True, host: str = "1
         thread.join(5)
         udp.close()
         listener.close()
+
+
+Stubs = Callable[..., StubUpstream]
+"""Makes a stub of the arguments of `stub_upstream`."""
+
+
+def made_stubs() -> Iterator[Stubs]:
+    """Makes stubs that run until the end of a test: `stubs = pytest.fixture(made_stubs)`."""
+    with ExitStack() as stack:
+        yield lambda *handler, **rest: stack.enter_context(stub_upstream(*handler, **rest))
+
+
+def forbid_the_system(patch: pytest.MonkeyPatch) -> None:
+    """Whoever asks the system's resolver fails."""
+
+    def never(*_: object, **__: object) -> object:
+        raise AssertionError("asked the system's resolver")
+
+    for name in ("getaddrinfo", "gethostbyname"):
+        patch.setattr(socket, name, never)
 
 
 def dead_port() -> int:

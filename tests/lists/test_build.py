@@ -199,22 +199,6 @@ def test_a_good_copy_is_read_as_what_it_was_and_not_as_what_lies_there_now(place
     assert place.blocked("listed.test")
 
 
-@pytest.fixture
-def service() -> Iterator[Callable[[Path], None]]:
-    """Makes what is in a folder that of an ordinary user, and this process one, until the test is over."""
-    nobody = 65534
-
-    def become(folder: Path) -> None:
-        if os.geteuid() == 0:
-            for path in (folder, *folder.rglob("*")):
-                os.chown(path, nobody, nobody)
-            os.seteuid(nobody)
-
-    user = os.geteuid()
-    yield become
-    os.seteuid(user)
-
-
 @pytest.mark.parametrize("kept", [False, True])
 def test_a_list_that_the_service_may_not_reach_costs_that_list_only(service: Callable[[Path], None], *, kept: bool):
     """A home is 0700 in Debian, and the service is another user than who added the list."""
@@ -241,6 +225,16 @@ def test_a_list_that_the_service_may_not_reach_costs_that_list_only(service: Cal
         assert [bool(found[id_].problem) for id_ in ("other", "file", "folder")] == [False, True, True]
         assert place.blocked("other.test")
         assert [place.blocked("file.test"), place.blocked("folder.test")] == [kept, kept]
+
+
+def test_a_pipe_in_place_of_a_list_is_not_waited_for(place: Place):
+    path = place.add("mine", "listed.test\n")
+    place.add("other", "other.test\n")
+    path.unlink()
+    os.mkfifo(path)
+    (mine,) = (source for source in place.build().sources if source.id == "mine")
+    assert mine.problem == f"{path}: not a file: give a regular file or a folder"
+    assert place.blocked("other.test")
 
 
 def test_a_source_that_never_was_there_is_left_out_and_told(place: Place):

@@ -72,6 +72,11 @@ def test_the_limit_is_for_all_files_of_a_folder_together(tmp_path: Path):
         read_source(tmp_path, 1000)
 
 
+def test_a_limit_beyond_any_memory_costs_nothing(tmp_path: Path):
+    (tmp_path / "list").write_bytes(LIST)
+    assert read_source(tmp_path / "list", 1 << 60) == LIST
+
+
 def test_the_limit_itself_is_allowed():
     assert unpack(gzip.compress(LIST), len(LIST), "a list") == LIST
     assert unpack(LIST, len(LIST), "a list") == LIST

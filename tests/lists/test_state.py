@@ -1,6 +1,8 @@
 """The small half of the policy: own files, what is written when, and what a kill in between leaves."""
 
 import json
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,44 @@ def test_own_rules_beat_lists_and_protected_names_beat_own_rules(place: Place):
     assert not place.blocked("listed.test")
     assert not place.blocked("samaritans.org")
     assert place.decide("mine.test").action is Action.NXDOMAIN
+
+
+@pytest.mark.parametrize("closed", ["block.txt", "allow.txt"])
+def test_an_own_file_that_cannot_be_read_keeps_its_rules_and_is_told(
+    service: Callable[[Path], None], caplog: pytest.LogCaptureFixture, closed: str
+):
+    with tempfile.TemporaryDirectory() as name:
+        place = Place(Path(name))
+        place.add("mine", "listed.test\n")
+        (place.var / "own").mkdir(parents=True)
+        _own(place, "listed.test\n", "mine.test\n")
+        place.build()
+        _own(place, "listed.test\nmore.test\n", "mine.test\nmore.test\n")
+        service(place.folder)
+        (place.var / "own" / closed).chmod(0)
+        place.build(force=True)
+        assert [place.blocked(one) for one in ("mine.test", "listed.test", "more.test")] == [
+            True, False, closed == "allow.txt",
+        ]  # fmt: skip
+        (told,) = caplog.messages
+        assert told.startswith(f"{place.var / 'own' / closed}: Permission denied; check its permissions")
+        with pytest.raises(PermissionError):
+            own_rules(place.settings)
+
+
+def test_a_first_build_goes_on_without_an_own_file_that_cannot_be_read(
+    service: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+):
+    with tempfile.TemporaryDirectory() as name:
+        place = Place(Path(name))
+        place.add("mine", "listed.test\n")
+        (place.var / "own").mkdir(parents=True)
+        _own(place, "", "mine.test\n")
+        service(place.folder)
+        (place.var / "own" / "block.txt").chmod(0)
+        assert place.build().written
+        assert place.blocked("listed.test")
+        assert len(caplog.messages) == 1
 
 
 def test_a_state_that_did_not_change_is_not_written(place: Place):

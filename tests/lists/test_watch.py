@@ -1,20 +1,22 @@
 """What is edited by hand is noticed once it has settled, and told with its direction unless a command made it."""
 
 import os
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blockerd.lists import edit, own, verdict, watch
+from blockerd.lists import added, edit, own, verdict, watch
 from blockerd.lists.watch import ListWatch, Touched, Watcher, accept, hand_edits
 from tests.lists.places import Place
 
 A, B = Path("/a"), Path("/b")
-OLD: watch.Stamp = ((1, 10, 7),)
-NEW: watch.Stamp = ((2, 10, 7),)
-NEWER: watch.Stamp = ((3, 11, 7),)
+OLD: watch.Stamp = ((1, 1, 10, 7),)
+NEW: watch.Stamp = ((2, 2, 10, 7),)
+NEWER: watch.Stamp = ((3, 3, 11, 7),)
 
 
 @pytest.fixture
@@ -182,6 +184,33 @@ def test_a_broken_sources_file_is_no_edit_and_is_noted_with_its_line(place: Plac
     (note,) = watch.notes(settings)
     assert "sources.toml:3" in note
     assert "last good one" in note
+
+
+def test_a_file_that_may_be_read_again_is_taken_up(place: Place):
+    path = _write(place, "block.txt", "a.test\n")
+    path.chmod(0)
+    watching = ListWatch(place.settings)
+    path.chmod(0o600)
+    watching.poll(1.0)
+    assert watching.poll(1.5) == Touched.STATE
+
+
+def test_own_files_that_cannot_be_read_are_noted(service: Callable[[Path], None]):
+    names = ("block.txt", "cam.txt", added.FILE)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Place(Path(folder))
+        place.var.mkdir()
+        paths = [_write(place, name, "") for name in names]
+        place.write()
+        service(place.folder)
+        for path in paths:
+            path.chmod(0)
+        notes = watch.notes(place.settings)
+    assert [[note for note in notes if name in note and "Permission denied" in note] != [] for name in names] == [
+        True
+    ] * 3
+    assert len(notes) == 3
+    assert not any("\n" in note for note in notes)
 
 
 def test_a_line_that_is_none_is_noted_and_the_rest_counts(place: Place):

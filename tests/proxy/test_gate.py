@@ -101,6 +101,15 @@ def test_a_device_that_is_not_enrolled_is_filtered_and_not_recorded(make: Callab
     assert _events(place) == []
 
 
+@pytest.mark.parametrize("part", ["dns", "proxy"])
+def test_this_machine_is_known_at_the_addresses_at_which_it_listens(make: Callable[..., tuple[Gate, Place]], part: str):
+    listen = {"dns": 'listen = ["192.168.1.9:5335"]', "proxy": 'listen = "192.168.1.9:8054"'}[part]
+    gate, place = make(f"[{part}]\n{listen}\n")
+    gate.connect(("listed.test",), "192.168.1.8")
+    gate.connect(("listed.test",), "192.168.1.9")
+    assert [event["client"] for event in _events(place)] == ["192.168.1.9"]
+
+
 def test_ways_of_a_connection(make: Callable[..., tuple[Gate, Place]]):
     gate, _ = make()
     ways = {

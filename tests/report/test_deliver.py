@@ -5,7 +5,6 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,23 +14,14 @@ from blockerd.report.deliver import HOUR_US, MINUTE_US, NotDelivered, Outcome, s
 from blockerd.report.roads.file import FileRoad
 from blockerd.report.roads.smtp import HELLO, SmtpRoad
 from blockerd.settings import Security, Smtp
-from tests.fakes.mailserver import NAME, MailServer, Mood, closed_port, server_of
+from tests.fakes.mailserver import NAME, MailServer, Mood, closed_port, running, server_of
 
 TO = "robin@mail.test"
 BODY = b"Subject: x\r\n\r\n.a line that begins with a dot\r\n..two\r\nend\r\n"
 SECRET = "s3cret-of-the-user"
 
 
-@pytest.fixture(scope="module")
-def certified() -> MailServer:
-    return server_of()
-
-
-@pytest.fixture
-def server(certified: MailServer) -> Iterator[MailServer]:
-    fresh = MailServer(certified.certificate, certified.authority)
-    with fresh.running():
-        yield fresh
+server = pytest.fixture(running)
 
 
 def smtp(port: int, security: Security = Security.STARTTLS, host: str = NAME, **more: object) -> Smtp:
@@ -75,9 +65,8 @@ def test_the_machine_does_not_tell_its_name(server: MailServer):
     assert socket.gethostname().encode() not in server.taken[0].body
 
 
-def test_a_server_without_starttls_gets_nothing(certified: MailServer):
-    plain = MailServer(certified.certificate, certified.authority, starttls=False)
-    with plain.running():
+def test_a_server_without_starttls_gets_nothing():
+    with server_of(starttls=False).running() as plain:
         assert sent(road(plain)) == Outcome.UNSAFE
         assert plain.taken == []
         assert sent(road(plain, security=Security.NONE)) is None, "to this machine itself it may be plain"
@@ -88,13 +77,11 @@ def test_plain_mail_goes_to_this_machine_alone(host: str):
     assert sent(SmtpRoad(smtp(25, Security.NONE, host))) == Outcome.UNSAFE
 
 
-def test_a_certificate_of_another_name_or_authority_is_refused(certified: MailServer):
-    other_name = server_of("mail.example", authority=certified.authority)
-    with other_name.running():
+def test_a_certificate_of_another_name_or_authority_is_refused():
+    with server_of("mail.example").running() as other_name:
         assert sent(road(other_name)) == Outcome.UNSAFE
         assert other_name.taken == []
-    stranger = MailServer(trustme.CA().issue_cert(NAME), certified.authority)
-    with stranger.running():
+    with MailServer(trustme.CA().issue_cert(NAME), server_of().authority).running() as stranger:
         assert sent(road(stranger)) == Outcome.UNSAFE
         assert stranger.taken == []
 
@@ -155,15 +142,12 @@ def test_an_address_that_cannot_be_told_to_a_server_is_later(server: MailServer)
     assert server.taken == []
 
 
-def test_the_password_comes_from_its_file_and_stands_in_no_log(
-    certified: MailServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
-):
+def test_the_password_comes_from_its_file_and_stands_in_no_log(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.DEBUG)
     file = tmp_path / "smtp-password"
     file.touch(0o600)
     file.write_text(f"{SECRET}\n")
-    asking = MailServer(certified.certificate, certified.authority, password=SECRET.encode())
-    with asking.running():
+    with server_of(password=SECRET.encode()).running() as asking:
         told = {"user": "me", "password_file": file}
         assert sent(road(asking, **told)) is None
         file.write_text("another\n")

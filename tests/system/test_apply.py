@@ -264,6 +264,21 @@ def test_the_way_back_is_on_the_disk_before_the_change(tmp_path: Path):
     applier(tmp_path, watch).apply([File("hosts", "/etc/hosts", b"new")])
 
 
+def test_what_came_back_is_on_every_disk_before_the_way_back_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    tree(tmp_path, PLAIN)
+    before = picture(tmp_path)
+    applier(tmp_path).apply(plan(PLAIN, WISH).steps)
+    seen: list[tuple[bool, bool]] = []
+
+    def sync() -> None:
+        now = picture(tmp_path)
+        seen.append(({path: now.get(path) for path in before} == before, applier(tmp_path).manifest.undos() != []))
+
+    monkeypatch.setattr(os, "sync", sync)
+    assert applier(tmp_path).undo(data=True, tell=lambda _: None) == []
+    assert seen == [(True, True)]
+
+
 @pytest.mark.parametrize("name", PLANS)
 def test_after_rescue_a_start_of_the_machine_brings_neither_belt_nor_guard(name: str, tmp_path: Path):
     machine, wish = PLANS[name]
