@@ -70,7 +70,7 @@ class ControlProcess:
         self.networks = Networks(settings, self._record)
         self._hands = HandNews(settings.state.dir, self._record)
         self.reports = Reports(
-            settings, self.keeper, boots=lambda now: boots(now, boot_id()), filters=self._filters, sure=self.life.sure
+            settings, self.keeper, boots=lambda now: boots(now, boot_id()), filters=self._filters, doubt=self.life.doubt
         )
         self._desk = Desk(self._record, lambda: self._settings, os.environ.get("BLOCKERD_PERSON", ""))
         self._agents_at = Path(os.environ.get("RUNTIME_DIRECTORY") or run_folder(settings)) / "agent.sock"
@@ -153,7 +153,7 @@ class ControlProcess:
 
     async def _prune(self) -> None:
         """Forgets what is past its time, once a day; where that cannot be done now, an hour later."""
-        if not self.life.time_to_prune():
+        if not await asyncio.to_thread(self.life.time_to_prune):
             return
         try:
             await asyncio.to_thread(lambda: self.keeper.prune(self.reports.keep_from()))

@@ -92,3 +92,15 @@ def test_sharing_less_takes_effect_while_the_clock_is_in_doubt(shared: Home):
     consent.leave(shared.settings.state.dir, "Robin")
     shared.tick()
     assert not shared.partner("Robin").reads
+
+
+def test_it_is_said_that_notes_wait_for_the_clock_where_somebody_reads(home: Home):
+    home.sure = False
+    home.tick()
+    assert home.reports.note == ""
+    home.agree()
+    home.request("partner-invite", name="Robin")
+    assert home.reports.note.endswith("notes wait until 13:00, or until NTP keeps it")
+    home.sure = True
+    home.tick()
+    assert home.reports.note == ""

@@ -103,7 +103,7 @@ class Home:
         filters, chance = lambda: self.filters, self.chance.randbytes
         self.reports = Reports(
             self.settings, self.keeper, now=lambda: self.now, chance=chance, filters=filters,
-            sure=lambda: self.sure, roads=roads,
+            doubt=lambda: 0 if self.sure else HOUR, roads=roads,
         )  # fmt: skip
 
     def change(self, *partners: Wanted) -> None:
