@@ -8,14 +8,16 @@ from typing import Any
 
 import blockerd.journal.outbox as mailbox
 
+BEHIND = "the clock is behind the record: notes wait until it is set, until NTP keeps it, or until it has run longer"
 
-def why(now: int, left: int, zone: tzinfo) -> str:
+
+def why(now: int, left: int, zone: tzinfo, *, behind: bool) -> str:
     """Why nothing is decided by the clock at `now` (Unix µs), and until when; "" where it is believed.
 
-    `left` (µs): for so long it is in doubt, since it was set or the computer was off.
+    `left` (µs): for so long it is in doubt, since it was set or the computer was off; `behind`: the record says so.
     """
     if not left:
-        return ""
+        return BEHIND if behind else ""
     until = datetime.fromtimestamp((now + left) // 1_000_000, zone)
     return f"the clock was set, or the computer was off for long: notes wait until {until:%H:%M}, or until NTP keeps it"
 

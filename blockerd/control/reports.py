@@ -31,7 +31,7 @@ from blockerd.journal.continuity import begun_anew
 from blockerd.journal.log import Log
 from blockerd.journal.outbox import USER, Row
 from blockerd.journal.read import View
-from blockerd.journal.rewind import rewind
+from blockerd.journal.rewind import contradicted, rewind
 from blockerd.journal.schema import JournalError
 from blockerd.journal.spool import Level
 from blockerd.report import consent, encrypt
@@ -58,7 +58,8 @@ Boots = Callable[[int], Sequence[Boot] | None]
 
 class Reports:
     """The notes of one install. `now` gives Unix µs, `chance` random bytes, `boots` the boots that the system knows,
-    `filters` whether the filter runs, `doubt` for how long (µs) the clock is not to be believed.
+    `filters` whether the filter runs, `doubt` for how long (µs) the clock is not to be believed, `kept` whether NTP
+    keeps it.
 
     `trouble` is one line about what is in the way of delivery, "" for nothing; `roads` replace that of the settings.
     """
@@ -73,6 +74,7 @@ class Reports:
         boots: Boots = lambda _: None,
         filters: Callable[[], bool] = lambda: True,
         doubt: Callable[[], int] = lambda: 0,
+        kept: Callable[[], bool] = lambda: False,
         roads: Mapping[str, Road] | None = None,
     ) -> None:
         self.trouble = ""
@@ -82,6 +84,7 @@ class Reports:
         self._chance = chance
         self._boots = boots
         self._doubt = doubt
+        self._kept = kept
         self._watch = halt.Watch(filters)
         self._roads = roads
         self._maker = Maker(settings, self._names)
@@ -161,7 +164,9 @@ class Reports:
 
     def _sure(self) -> bool:
         """Whether the clock is believed; where it is not and somebody waits, the user is told."""
-        why = doubt.why(self._now(), self._doubt(), self._zone)
+        now, left = self._now(), self._doubt()
+        behind = not left and self._keeper.within(lambda db: contradicted(db, now)) and not self._kept()
+        why = doubt.why(now, left, self._zone, behind=behind)
         self._waits = why if why and self._keeper.within(doubt.waits) else ""
         return not why
 

@@ -1,13 +1,24 @@
 """Takes back what a wall clock that was ahead has put into the journal: days and notes of a time that is still to come.
 
 Does nothing while the clock runs as it should. Whoever calls is sure of the clock: one that is *behind* looks the same
-from here. The leaves of the log stay, as all leaves do. Called by `control.reports` inside its transactions.
+from here, but for how long each has run (`contradicted`). The leaves of the log stay, as all leaves do. Called by
+`control.reports` inside its transactions.
 """
 
 import apsw
 
 _LONGEST_PAUSE = 86_400_000_000
 """Between two tries of a mail (µs) there is never more."""
+
+
+def contradicted(db: apsw.Connection, now: int) -> bool:
+    """True if the record is more often later than `now` (Unix µs) than the clock has beaten since: it may be behind."""
+    beats = "SELECT count(*), ifnull(max(id), 0) FROM events WHERE kind = 'beat'"
+    ((later, last),) = db.execute(f"{beats} AND at_us > ?", (now,))
+    if not later:
+        return False
+    ((since, _),) = db.execute(f"{beats} AND id > ?", (last,))
+    return bool(later > since)
 
 
 def rewind(db: apsw.Connection, now: int, settled: int) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from blockerd.control.doubt import BEHIND
 from blockerd.journal.outbox import Stand
 from blockerd.report import consent
 from tests.fakes.mailserver import MailServer
@@ -104,3 +105,45 @@ def test_it_is_said_that_notes_wait_for_the_clock_where_somebody_reads(home: Hom
     home.sure = True
     home.tick()
     assert home.reports.note == ""
+
+
+def a_quarter_hour(home: Home, times: int):
+    for _ in range(times):
+        home.now += 15 * MINUTE
+        home.beat()
+        home.tick()
+
+
+def test_a_clock_that_is_behind_for_hours_takes_nothing_back(shared: Home):
+    """An RTC that was lost, and no network: what was told stays told, and nobody hears of weeks that were missed."""
+    shared.until("2026-11-30T12:00+01:00", step=6 * HOUR)
+    before, right = len(shared.got("Robin")), shared.now
+    shared.now -= 200 * DAY
+    a_quarter_hour(shared, 12)
+    assert shared.reports.note == BEHIND
+    assert len(shared.got("Robin")) == before
+    shared.now = right + 3 * HOUR
+    shared.until("2026-12-06T19:00+01:00", step=6 * HOUR)
+    assert shared.reports.note == ""
+    (note,) = [one for one in shared.got("Robin")[before:] if one.line("kind") == "report"]
+    assert "were not sent" not in note.text
+    lines = {line for one in shared.got("Robin") for line in one.evidence.split("\n") if line.startswith("day ")}
+    days = [line.split()[1] for line in lines]
+    assert len(days) > 21
+    assert len(days) == len(set(days)), "no day is told by two entries"
+
+
+@pytest.mark.parametrize(("kept", "waits"), [(False, 8), (True, 0)])
+def test_of_a_clock_ahead_and_a_clock_behind_that_counts_which_ran_longer_or_which_ntp_keeps(
+    shared: Home, waits: int, *, kept: bool
+):
+    shared.now += 30 * DAY
+    a_quarter_hour(shared, 9)
+    shared.now -= 30 * DAY
+    shared.kept = kept
+    shared.beat()
+    shared.tick()
+    for _ in range(waits):
+        assert shared.reports.note == BEHIND
+        a_quarter_hour(shared, 1)
+    assert shared.reports.note == ""
