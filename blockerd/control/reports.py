@@ -147,7 +147,7 @@ class Reports:
         try:
             async with self._alone:
                 said = await asyncio.to_thread(asked, self, request)
-                await asyncio.to_thread(self._remember)
+                self.trouble = await asyncio.to_thread(_tried, self._remember) or self.trouble  # what is done, counts
         except (NotAgreed, JournalError, OSError, encrypt.AgeKeyError) as error:
             return {"error": str(error)}
         if asked is Reports._again or request.get("now") is True:

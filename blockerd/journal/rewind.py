@@ -24,8 +24,8 @@ def contradicted(db: apsw.Connection, now: int) -> bool:
 def rewind(db: apsw.Connection, now: int, settled: int) -> None:
     """As of `now` (Unix µs); a day may be told `settled` µs after its end.
 
-    A mail of the future that is under way goes as it is, one that waits is dropped, and of those that are done the
-    times are set to now, so that they keep no later one back.
+    Of mails of the future a note or seal that waits is dropped, all else that waits or is under way goes as it is, as
+    long after now as it was to wait; of those that are done the times are set to now. So none keeps a later one back.
     """
     db.execute(
         "DELETE FROM summaries WHERE n IN (SELECT n FROM openings JOIN events ON events.id = openings.event"
@@ -36,6 +36,11 @@ def rewind(db: apsw.Connection, now: int, settled: int) -> None:
     db.execute(
         "UPDATE outbox SET state = 'dropped', done_us = ?1 WHERE state = 'queued' AND queued_us > ?1"
         " AND what IN ('report', 'seal')",
+        (now,),
+    )
+    db.execute(
+        "UPDATE outbox SET queued_us = ?1, due_us = ?1 + iif(state = 'queued', max(0, due_us - queued_us), 0)"
+        " WHERE state IN ('queued', 'sealed') AND queued_us > ?1",
         (now,),
     )
     db.execute(

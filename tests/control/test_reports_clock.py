@@ -7,7 +7,7 @@ import pytest
 from blockerd.control.doubt import BEHIND
 from blockerd.journal.outbox import Stand
 from blockerd.report import consent
-from tests.fakes.mailserver import MailServer
+from tests.fakes.mailserver import MailServer, Mood
 from tests.fakes.sharing import (
     DAY,
     HOUR,
@@ -147,3 +147,19 @@ def test_of_a_clock_ahead_and_a_clock_behind_that_counts_which_ran_longer_or_whi
         assert shared.reports.note == BEHIND
         a_quarter_hour(shared, 1)
     assert shared.reports.note == ""
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_what_a_clock_that_was_ahead_has_queued_goes_once_it_is_right(
+    shared: Home, server: MailServer, *, silent: bool
+):
+    """Word of a change of address, queued while the clock was in doubt; also where the old address may have it."""
+    shared.until("2026-11-10T19:00+01:00", step=6 * HOUR)
+    server.mood = Mood.SILENT
+    shared.now, shared.sure = shared.now + 365 * DAY, False
+    shared.change(partner("Robin", "spouse", "new@mail.test"))
+    shared.tick(force=silent)
+    shared.now, shared.sure, server.mood = shared.now - 365 * DAY + HOUR, True, Mood.FINE
+    shared.tick()
+    assert "The notes go to another address." in shared.got(ROBIN.address)[-1].text
+    assert [one.what for one in shared.rows() if one.lane and one.state in (Stand.WAITING, Stand.SEALED)] == []
