@@ -20,7 +20,7 @@ _TIMEX_BYTES = 256
 """Room for a `struct timex` (208 octets on 64-bit Linux)."""
 _UNSYNCHRONISED = 5
 """What adjtimex(2) returns then (TIME_ERROR): since boot, or since the clock was set, no NTP has kept it."""
-_PATIENCE = 5.0
+_PATIENCE = 2.0
 """Seconds that timedatectl may take: it starts systemd-timedated where that does not run (0.2 s on an idle machine)."""
 
 
