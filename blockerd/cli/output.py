@@ -53,13 +53,14 @@ def shown(name: str, *, reveal: bool) -> str:
 
 def settings_of(args: argparse.Namespace) -> settings_module.Settings:
     """The settings this call works with. Root works as the owner of the state from here on (`cli.owner`), but for
-    commands with `as_root` among their defaults: those give what they write to its owner themselves.
+    commands with `as_root` among their defaults: those give what they write to its owner themselves. `tables` among
+    them: only those are read.
 
     Raises:
         Stop: the configuration is missing or not readable; every problem on a line of its own.
     """
     try:
-        made = settings_module.load(path_of(args), os.environ, Path.cwd())
+        made = settings_module.load(path_of(args), os.environ, Path.cwd(), only=getattr(args, "tables", None))
         if not getattr(args, "as_root", False):
             owner.become(made.state.dir)
     except settings_module.ConfigError as error:

@@ -14,7 +14,7 @@ from typing import Any
 from blockerd.cli import owner
 from blockerd.cli.output import Stop, bold, path_of, say, settings_of, warn
 from blockerd.process import ENV_LIFE, AlreadyRunning, Instance, Lifeline, share_heap
-from blockerd.settings import Endpoint, Settings, load
+from blockerd.settings import OF_THE_RESOLVER, Endpoint, Settings, load
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -22,7 +22,7 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     run = commands.add_parser("run", help="the daemon in the foreground: DNS filter and journal", allow_abbrev=False)
     run.set_defaults(run=run_daemon)
     dns = commands.add_parser("dns", help="the DNS process alone", allow_abbrev=False)
-    dns.set_defaults(run=run_dns)
+    dns.set_defaults(run=run_dns, tables=OF_THE_RESOLVER)
     control = commands.add_parser("control", help="the journal and control process alone", allow_abbrev=False)
     control.set_defaults(run=run_control)
 
@@ -46,6 +46,8 @@ def run_dns(args: argparse.Namespace) -> int:
     """One resolver process."""
     settings = settings_of(args)
     _log()
+    for problem in settings.passed:
+        warn(f"{problem} (names are answered all the same; nothing else starts before it is mended)")
     _only(settings, "dns")
     from blockerd.dns.process import main
     from blockerd.dns.sockets import BindError, bind

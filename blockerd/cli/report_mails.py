@@ -15,6 +15,7 @@ import blockerd.journal.outbox as mailbox
 from blockerd import clock
 from blockerd.cli.output import Stop, columns, dump, say, settings_of
 from blockerd.cli.owner import as_oneself
+from blockerd.cli.service import ask_control
 from blockerd.journal.log import open_log
 from blockerd.journal.outbox import Row, Stand
 from blockerd.journal.schema import JournalError
@@ -59,10 +60,12 @@ def run_list(args: argparse.Namespace) -> int:
         return 0
     table = [("When", "To", "What", "State", "")]
     for row in rows:
-        told = _as_dict(row, zone)
-        table.append((told["at"][:16].replace("T", " "), row.address, told["what"], told["state"], row.trouble))
+        one = _as_dict(row, zone)
+        table.append((one["at"][:16].replace("T", " "), row.address, one["what"], one["state"], row.trouble))
     for line in columns(table):
         say(line)
+    if told := ask_control(settings).get("notes"):
+        say(f"Note: {told}")
     return 0
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from blockerd.cli.output import settings_of
 from blockerd.process import control_socket, share_heap
-from blockerd.settings import Settings
+from blockerd.settings import OF_THE_RESOLVER, Settings
 from blockerd.system import probe
 from blockerd.system.drift import Answer
 from blockerd.system.notify import Notifier
@@ -36,6 +36,7 @@ def run_service(args: argparse.Namespace) -> int:
     """Runs the process to its end."""
     from blockerd.cli.processes import run_control, run_dns
 
+    args.tables = OF_THE_RESOLVER if args.process == "dns" else None
     settings = settings_of(args)
     notifier = Notifier.from_environment(os.environ)
     share_heap()

@@ -49,20 +49,26 @@ def around(view: View, attempts: Sequence[Attempt], since: int, until: int) -> A
 def own_records(query: Execute, since: int, until: int) -> list[Known]:
     """Screen time of the person that this install is for, and of nobody else who uses the machine.
 
-    That is the user named by the service (BLOCKERD_PERSON), else who runs this, else the only one on record.
+    That is the user named by the service (BLOCKERD_PERSON), else who runs this, through sudo or not, else the only one
+    on record.
     """
     owners = {agent: uid for agent, (uid, _) in store.agents(query).items()}
-    uid = _person(set(owners.values()), os.environ.get("BLOCKERD_PERSON", ""), os.geteuid())
+    callers = (_uid(os.environ.get("SUDO_USER", "")), os.geteuid())
+    uid = _person(set(owners.values()), _uid(os.environ.get("BLOCKERD_PERSON", "")), callers)
     return [known for known in store.records(query, since, until) if owners[known.agent] == uid]
 
 
-def _person(on_record: Set[int], name: str, own: int) -> int | None:
-    if name:
-        with suppress(KeyError):
-            return pwd.getpwnam(name).pw_uid
-    if own in on_record:
-        return own
-    return min(on_record) if len(on_record) == 1 else None
+def _person(on_record: Set[int], named: int | None, callers: Iterable[int | None]) -> int | None:
+    if named is not None:
+        return named
+    only = min(on_record) if len(on_record) == 1 else None
+    return next((uid for uid in callers if uid in on_record), only)
+
+
+def _uid(name: str) -> int | None:
+    with suppress(KeyError):
+        return pwd.getpwnam(name).pw_uid
+    return None
 
 
 def fronts(attempts: Sequence[Attempt], use: Usage) -> dict[int, Finer]:

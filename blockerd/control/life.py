@@ -21,8 +21,8 @@ from blockerd.settings import Settings
 LOOK_EVERY = 5.0
 """Seconds between two looks at the clocks."""
 
-DAY, SETTLED = 86_400.0, 3600.0
-"""Seconds from one forgetting to the next, and for which a clock is in doubt after it was set."""
+DAY_US, SETTLED_US = 86_400_000_000, 3_600_000_000
+"""From one forgetting to the next, and for how long a clock is in doubt after it was set (µs)."""
 
 
 class Life:
@@ -55,23 +55,25 @@ class Life:
         """Records the stop; `why` unless the whole machine is going down."""
         self._pulse.stop("shutdown" if shutting_down() else why)
 
-    def sure(self) -> bool:
-        """True unless the wall clock is in doubt: set within the last hour, or far from the last run's at the start.
+    def doubt(self) -> int:
+        """For how long (µs) the wall clock is still in doubt, 0 where it is not.
 
-        NTP ends the doubt at once.
+        It is for an hour after it was set, or after a start far from where the last run ended; NTP ends that at once.
         """
-        return not self._doubted() or clocks.synchronised()
+        left = self._left()
+        return 0 if left and clocks.synchronised() else left
 
     def time_to_prune(self) -> bool:
         """True once a day, but not while what the clock says of age may be wrong: within an hour after it was set, and
         in a run that began far ahead of the last one, until NTP says so too."""
-        if self._doubted() or (self._pulse.leapt and not clocks.synchronised()):
+        if self._left() or (self._pulse.leapt and not clocks.synchronised()):
             return False
-        return self._pruned_at is None or clocks.read().boottime - self._pruned_at >= DAY * 1e6
+        return self._pruned_at is None or clocks.read().boottime - self._pruned_at >= DAY_US
 
-    def _doubted(self) -> bool:
+    def _left(self) -> int:
+        """What is left (µs) of the hour."""
         since = self._pulse.doubted_at
-        return since is not None and clocks.read().boottime - since < SETTLED * 1e6
+        return 0 if since is None else max(0, since + SETTLED_US - clocks.read().boottime)
 
     def pruned(self) -> None:
         """Says that it was done."""

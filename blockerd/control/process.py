@@ -27,7 +27,7 @@ from blockerd.control.probe import EVERY as PROBE_EVERY
 from blockerd.control.probe import HandNews, ProbeNews
 from blockerd.control.reports import FIRST_TICK, TICK_EVERY, Reports
 from blockerd.jobs import Ticks, in_seconds
-from blockerd.journal import spool
+from blockerd.journal import clocks, spool
 from blockerd.journal.append import size_of
 from blockerd.journal.checkpoint import CheckpointError
 from blockerd.journal.rotation import NoKey
@@ -70,8 +70,9 @@ class ControlProcess:
         self.networks = Networks(settings, self._record)
         self._hands = HandNews(settings.state.dir, self._record)
         self.reports = Reports(
-            settings, self.keeper, boots=lambda now: boots(now, boot_id()), filters=self._filters, sure=self.life.sure
-        )
+            settings, self.keeper, boots=lambda now: boots(now, boot_id()), filters=self._filters,
+            doubt=self.life.doubt, kept=clocks.synchronised,
+        )  # fmt: skip
         self._desk = Desk(self._record, lambda: self._settings, os.environ.get("BLOCKERD_PERSON", ""))
         self._agents_at = Path(os.environ.get("RUNTIME_DIRECTORY") or run_folder(settings)) / "agent.sock"
         self.keeper.stored = self._desk.tell
@@ -153,7 +154,7 @@ class ControlProcess:
 
     async def _prune(self) -> None:
         """Forgets what is past its time, once a day; where that cannot be done now, an hour later."""
-        if not self.life.time_to_prune():
+        if not await asyncio.to_thread(self.life.time_to_prune):
             return
         try:
             await asyncio.to_thread(lambda: self.keeper.prune(self.reports.keep_from()))

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 import blockerd.journal.outbox as mailbox
 from blockerd import clock
 from blockerd.control import days as control_days
+from blockerd.control import doubt
 from blockerd.control import halt as halt
 from blockerd.control.journal import Keeper
 from blockerd.control.mails import Maker, detail_of, own_road, since_day
@@ -30,7 +31,7 @@ from blockerd.journal.continuity import begun_anew
 from blockerd.journal.log import Log
 from blockerd.journal.outbox import USER, Row
 from blockerd.journal.read import View
-from blockerd.journal.rewind import rewind
+from blockerd.journal.rewind import contradicted, rewind
 from blockerd.journal.schema import JournalError
 from blockerd.journal.spool import Level
 from blockerd.report import consent, encrypt
@@ -57,7 +58,8 @@ Boots = Callable[[int], Sequence[Boot] | None]
 
 class Reports:
     """The notes of one install. `now` gives Unix µs, `chance` random bytes, `boots` the boots that the system knows,
-    `filters` whether the filter runs, `sure` whether the clock can be believed.
+    `filters` whether the filter runs, `doubt` for how long (µs) the clock is not to be believed, `kept` whether NTP
+    keeps it.
 
     `trouble` is one line about what is in the way of delivery, "" for nothing; `roads` replace that of the settings.
     """
@@ -71,16 +73,18 @@ class Reports:
         chance: Callable[[int], bytes] = os.urandom,
         boots: Boots = lambda _: None,
         filters: Callable[[], bool] = lambda: True,
-        sure: Callable[[], bool] = lambda: True,
+        doubt: Callable[[], int] = lambda: 0,
+        kept: Callable[[], bool] = lambda: False,
         roads: Mapping[str, Road] | None = None,
     ) -> None:
         self.trouble = ""
-        self._anew = ""
+        self._anew = self._waits = ""
         self._keeper = keeper
         self._now = now
         self._chance = chance
         self._boots = boots
-        self._sure = sure
+        self._doubt = doubt
+        self._kept = kept
         self._watch = halt.Watch(filters)
         self._roads = roads
         self._maker = Maker(settings, self._names)
@@ -103,8 +107,8 @@ class Reports:
         """
         async with self._alone:
             troubles: list[str] = []
-            sure = self._sure()
             try:
+                sure = await asyncio.to_thread(self._sure)
                 troubles += await asyncio.to_thread(self._decide, sure=sure)
                 if sure or force:
                     troubles.append(await self._post.deliver(self._ways(), force=force))
@@ -119,7 +123,7 @@ class Reports:
     @property
     def note(self) -> str:
         """What the user should know of the notes now, "" for nothing: what is in the way, or what is to be sent."""
-        return "; ".join(filter(None, (self._watch.told(self._zone), self._anew, self.trouble)))
+        return "; ".join(filter(None, (self._watch.told(self._zone), self._anew, self._waits, self.trouble)))
 
     async def end(self) -> None:
         """Nothing more is begun; what is under way may finish, within AT_THE_END."""
@@ -143,7 +147,7 @@ class Reports:
         try:
             async with self._alone:
                 said = await asyncio.to_thread(asked, self, request)
-                await asyncio.to_thread(self._remember)
+                self.trouble = await asyncio.to_thread(_tried, self._remember) or self.trouble  # what is done, counts
         except (NotAgreed, JournalError, OSError, encrypt.AgeKeyError) as error:
             return {"error": str(error)}
         if asked is Reports._again or request.get("now") is True:
@@ -157,6 +161,14 @@ class Reports:
         self._keeper.within(lambda db: readers.remember(db, self.settings.state.dir / "journal.sqlite"))
 
     # -- what a tick decides
+
+    def _sure(self) -> bool:
+        """Whether the clock is believed; where it is not and somebody waits, the user is told."""
+        now, left = self._now(), self._doubt()
+        behind = not left and self._keeper.within(lambda db: contradicted(db, now)) and not self._kept()
+        why = doubt.why(now, left, self._zone, behind=behind)
+        self._waits = why if why and self._keeper.within(doubt.waits) else ""
+        return not why
 
     def _decide(self, *, sure: bool) -> list[str]:
         """Days, each reader, the filter: what is in the way of one keeps nothing else waiting. All that is."""

@@ -27,6 +27,9 @@ COPIES = "sent"
 ASIDE = ("-damaged-", "-replaced-")
 """What the names of journals that were set aside have in them."""
 
+BESIDE = (".new", ".taken")
+"""What an `import` that was killed adds to the journal's name for the copies that it leaves."""
+
 
 def prune(journal: Journal, spool: Path, at: int, before: int, day_begins: Callable[[int], int]) -> Removed:
     """Removes what is older than `before` (Unix µs); `day_begins` gives where the local day of a time begins.
@@ -57,7 +60,7 @@ def erase(journal: Journal, spool: Path, at: int) -> Removed:
         JournalError: the journal cannot be written now; nothing is removed.
     """
     removed = journal.within(lambda db: retention.erase(db, at))
-    return replace(removed, left=_files(journal, spool, 1 << 62))
+    return replace(removed, left=_files(journal, spool, retention.EVER))
 
 
 def scrub(journal: Journal) -> bool:
@@ -107,7 +110,7 @@ def _files(journal: Journal, spool: Path, before: int) -> tuple[str, ...]:
 
 
 def _look(found: list[Path], folder: Path, journal: Path) -> None:
-    """Adds the files in `folder` that may tell of the person: journals set aside, backups, copies of mails.
+    """Adds the files in `folder` that may tell of the person: other journals, backups, copies of mails.
 
     Raises:
         OSError: it cannot be looked into; a folder that is not there is empty.
@@ -116,7 +119,7 @@ def _look(found: list[Path], folder: Path, journal: Path) -> None:
         there = sorted(folder.iterdir())
     except FileNotFoundError:
         return
-    aside = tuple(f"{journal.stem}{part}" for part in ASIDE)
+    aside = (*(f"{journal.stem}{part}" for part in ASIDE), *(f"{journal.name}{part}" for part in BESIDE))
     wanted = [path for path in there if folder != journal.parent or path.name.startswith(aside)]
     found += [path for path in wanted if path.is_symlink() or not path.is_dir()]
 

@@ -2,7 +2,8 @@
 
 A journal that was set aside or lost would end sharing without a word. So whoever begins a new one finds here who agreed
 to what, which periods they were told last, and the head that the first mail of the new record has to name. Holds no
-mail and nothing of the record. Written by `control.reports`, read by `journal.append` where a journal is new.
+mail and nothing of the record; a question whose mail still waits counts as not asked. Written by `control.reports`,
+read by `journal.append` where a journal is new.
 """
 
 import json
@@ -13,7 +14,10 @@ import apsw
 
 from blockerd.journal.heads import put_beside
 
-_PARTNERS = "SELECT name, said FROM partners ORDER BY name"
+_PARTNERS = """
+    SELECT name, iif(name IN (SELECT lane FROM outbox WHERE what IN ('invite', 'renew', 'more') AND state = 'queued'),
+    json_set(said, '$.asks', '', '$.code', '', '$.wants', NULL, '$.asked', 0), said) FROM partners ORDER BY name
+"""
 _CHAINS = "SELECT place, partner, role FROM chains ORDER BY place"
 _LAST = """
     SELECT lane, place, what, address, role, queued_us, due_us, number, made_us, origin, size, hex(root), hex(digest),

@@ -35,6 +35,9 @@ KEPT_AT_ERASE = (
 SCREEN = "screen-rows"
 """Records of screen time: one entry of the log commits to those of an hour."""
 
+EVER = 1 << 62
+"""Later than any clock (Unix µs), also one that was ahead."""
+
 _CHUNK = 50_000
 
 
@@ -96,7 +99,7 @@ def erase(db: apsw.Connection, at: int) -> Removed:
     marks = ", ".join("?" * len(KEPT_AT_ERASE))
     kinds.update(_drop_events(db, f"kind NOT IN ({marks})", KEPT_AT_ERASE))
     kinds.update(_counted(screen.erase(db)))
-    removed = Removed({kind: count for kind, count in kinds.items() if count}, words=outbox.forget(db, at + 1))
+    removed = Removed({kind: count for kind, count in kinds.items() if count}, words=outbox.forget(db, EVER))
     _uncount(db, removed.openings)
     add_entries(db, [Prune(at, "erase", at, removed.openings, removed.kinds)])
     return removed

@@ -42,11 +42,11 @@ from blockerd.settings.keys import (
     Web,
     YouTube,
 )
-from blockerd.settings.load import SYSTEM_FILE, ConfigError, ConfigUnreadable, find, load
+from blockerd.settings.load import OF_THE_RESOLVER, SYSTEM_FILE, ConfigError, ConfigUnreadable, find, load
 from blockerd.settings.value import SendAt
 
 __all__ = [
-    "SETTINGS", "SYSTEM_FILE", "TABLES", "Agent", "BlockAnswer", "Budget", "Client", "ConfigError",
+    "OF_THE_RESOLVER", "SETTINGS", "SYSTEM_FILE", "TABLES", "Agent", "BlockAnswer", "Budget", "Client", "ConfigError",
     "ConfigUnreadable", "Dns", "Endpoint", "Every", "Format", "Level", "Lists", "NoteAddress", "NoteFolder",
     "OnPolicyError", "Partner", "Per", "Privacy", "PrivateRelay", "Proxy", "ProxyMode", "Report", "RoadName", "Role",
     "Schedule", "Scheme", "Scope", "Security", "SendAt", "Setting", "Settings", "Smtp", "Source", "State", "Time",

@@ -444,7 +444,8 @@ class Report:
 class Settings:
     """The whole configuration; paths are absolute. `path` is the file it came from, None for the defaults.
 
-    `notes` are one-line remarks for `config check`: what has no effect.
+    `notes` are one-line remarks for `config check`: what has no effect; `passed` is what is wrong, in tables that
+    whoever asked does not read.
     """
 
     state: State = table(State)
@@ -462,6 +463,7 @@ class Settings:
     path: Path | None = None
     given: frozenset[str] = field(default=frozenset(), repr=False)
     notes: tuple[str, ...] = field(default=(), repr=False)
+    passed: tuple[str, ...] = field(default=(), repr=False)
 
     def value(self, name: str) -> object:
         """The value of the setting or array of tables `name`, e.g. "dns.block_ttl".

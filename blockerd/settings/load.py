@@ -8,7 +8,7 @@ import ipaddress
 import os
 import stat
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,9 @@ from blockerd.settings.keys import SETTINGS, TABLES, Every, NoteAddress, RoadNam
 
 SYSTEM_FILE = Path("/etc/blockerd/blockerd.toml")
 """Where an installed blockerd keeps its configuration."""
+
+OF_THE_RESOLVER = frozenset({"state", "dns", "client", "proxy"})
+"""Tables that the resolver reads itself; all else reaches it through the policy."""
 
 _LOCAL_FILE = "blockerd.toml"
 
@@ -56,8 +59,10 @@ def _is_there(file: Path) -> bool:
         return False
 
 
-def load(path: Path | None, env: Mapping[str, str], cwd: Path) -> Settings:
+def load(path: Path | None, env: Mapping[str, str], cwd: Path, *, only: Collection[str] | None = None) -> Settings:
     """The settings in the file `path`, or the defaults for None. Relative paths in a file are relative to it.
+
+    Where `only` names tables, what is wrong in others is `passed` over; those are not to be read.
 
     Raises:
         ConfigError: the file cannot be read, or anything in it is wrong; all problems at once.
@@ -75,10 +80,12 @@ def load(path: Path | None, env: Mapping[str, str], cwd: Path) -> Settings:
     made: Settings = filling.fill(Settings, raw, At())
     bad = {problem.place for problem in filling.problems}
     problems = [*filling.problems, *_together(made, bad, filling.given)]
-    if problems:
-        raise ConfigError(_told(file, body, problems))
+    told = _told(file, body, problems)
+    if any(only is None or problem.place[0] in only for problem in problems):
+        raise ConfigError(told)
     notes = [*_notes(made, filling.given), *filling.notes]
-    return _placed(replace(made, path=file, given=frozenset(filling.given), notes=tuple(notes)), file.parent, None)
+    made = replace(made, path=file, given=frozenset(filling.given), notes=tuple(notes), passed=tuple(told))
+    return _placed(made, file.parent, None)
 
 
 def _read(file: Path) -> str:

@@ -63,7 +63,8 @@ def serving(home: Home) -> Iterator[None]:
 
     async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         home.keeper.drain()
-        answer = await home.reports.answer(json.loads(await reader.readline()))
+        request = json.loads(await reader.readline())
+        answer = await home.reports.answer(request) or {"notes": home.reports.note}
         writer.write(json.dumps(answer).encode() + b"\n")
         await writer.drain()
         writer.close()
@@ -209,6 +210,16 @@ def test_sent_mails_are_listed_with_their_recipients_and_exported(
     capsys.readouterr()
     assert {path.read_bytes() for path in (tmp_path / "mails").iterdir()} == set(home.server.to(ROBIN.address)[1:])
     assert call(home, "report", "export", str(tmp_path / "mails")) == 2
+
+
+def test_the_list_says_that_notes_wait_for_the_clock(home: Home, capsys: pytest.CaptureFixture[str]):
+    home.agree()
+    home.pair("Robin")
+    home.sure = False
+    home.tick()
+    with serving(home):
+        assert call(home, "report", "list") == 0
+    assert "Note: the clock was set, or the computer was off for long: notes wait" in capsys.readouterr().out
 
 
 def test_a_word_of_ones_own_and_a_talk_go_over_the_socket(home: Home, capsys: pytest.CaptureFixture[str]):

@@ -53,11 +53,24 @@ def test_who_was_in_front(minute: int, client: str, front: Front | None):
     assert (found[1].front if found else None) == front
 
 
-@pytest.mark.parametrize(("person", "apps"), [("", ["editor"]), ("root", ["mail"]), ("nosuchuser", ["editor"])])
-def test_screen_time_is_that_of_the_person_alone(monkeypatch: pytest.MonkeyPatch, person: str, apps: list[str]):
+@pytest.mark.parametrize(
+    ("person", "sudo", "runs", "apps"),
+    [
+        ("", "", 4001, ["editor"]),
+        ("root", "", 4001, ["mail"]),
+        ("nosuchuser", "", 4001, ["editor"]),
+        ("", "root", 999, ["mail"]),  # sudo blockerd report preview, which works as the service
+        ("", "daemon", 4001, ["editor"]),  # an account of which nothing is on record
+        ("", "nosuchuser", 999, []),
+    ],
+)
+def test_screen_time_is_that_of_the_person_alone(
+    monkeypatch: pytest.MonkeyPatch, person: str, sudo: str, runs: int, apps: list[str]
+):
     """Whoever else is heard has agreed to nothing."""
     monkeypatch.setenv("BLOCKERD_PERSON", person)
-    monkeypatch.setattr(os, "geteuid", lambda: 4001)
+    monkeypatch.setenv("SUDO_USER", sudo)
+    monkeypatch.setattr(os, "geteuid", lambda: runs)
     with closing(apsw.Connection(":memory:")) as db:
         db.execute(store.SCHEMA)
         for uid, app in ((4001, "editor"), (4002, "game"), (0, "mail")):

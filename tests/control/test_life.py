@@ -43,7 +43,7 @@ class Machine:
     @property
     def believed(self) -> tuple[bool, bool]:
         """For notes, for forgetting."""
-        return self.pulse.sure(), self.pulse.time_to_prune()
+        return self.pulse.doubt() == 0, self.pulse.time_to_prune()
 
 
 @pytest.fixture
@@ -88,5 +88,21 @@ def test_forgetting_is_daily_also_where_the_computer_sleeps_most_of_the_day(mach
 @pytest.mark.parametrize(("said", "kept"), [(0, True), (1, True), (5, False), (-1, False)])
 def test_the_kernel_says_whether_ntp_keeps_the_clock(said: int, monkeypatch: pytest.MonkeyPatch, *, kept: bool):
     """adjtimex(2): TIME_OK and TIME_INS, TIME_ERROR, and a call that is not allowed."""
+    monkeypatch.setenv("PATH", "")
     monkeypatch.setattr("ctypes.CDLL", lambda _: SimpleNamespace(adjtimex=lambda room: said if len(room) > 208 else 0))
+    assert clocks.synchronised() is kept
+
+
+@pytest.mark.parametrize(
+    ("script", "kept"), [("echo yes", True), ("echo no", False), ("exec >&2; echo yes; exit 1", False)]
+)
+def test_where_the_unit_may_not_ask_the_kernel_timedated_says_it(
+    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, kept: bool
+):
+    """Under ProtectClock= adjtimex is refused; a room of Debian says that timedatectl is heard there."""
+    program = tmp_path / "timedatectl"
+    program.write_text(f'#!/bin/sh\n[ "$*" = "show --property=NTPSynchronized --value" ] || exit 2\n{script}\n')
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("ctypes.CDLL", lambda _: SimpleNamespace(adjtimex=lambda _: -1))
     assert clocks.synchronised() is kept

@@ -136,6 +136,18 @@ def test_the_user_gets_the_same_bytes_and_a_file_but_no_code_that_is_the_readers
     assert code.encode() not in kept + (shared.folder / "var" / "journal.sqlite").read_bytes()
 
 
+def test_a_yes_counts_where_the_file_beside_the_journal_cannot_be_written(home: Home):
+    home.agree()
+    home.request("partner-invite", name="Robin")
+    beside = home.folder / "var" / "journal-readers.json"
+    beside.unlink()
+    beside.mkdir()
+    said = home.request("partner-accept", name="Robin", code=code_in(home.got("Robin")[-1]))
+    assert said["said"].startswith("Robin reads the notes")
+    assert "journal-readers.json" in said["trouble"]
+    assert home.partner("Robin").reads
+
+
 def test_the_readers_code_ends_the_mails(shared: Home):
     shared.until("2026-11-12T18:00+01:00", step=6 * HOUR)
     code = stop_code_in(shared.got("Robin")[-1])

@@ -1,8 +1,10 @@
 """Notes and a journal that is lost or set aside: who reads goes on, and is told that the record is a new one."""
 
 from blockerd.control.reports import ANEW
-from blockerd.report.partner import State
+from blockerd.report.partner import Asks, State
+from tests.fakes.mailserver import MailServer, Mood
 from tests.fakes.sharing import (
+    DAY,
     HOUR,
     Home,
     stop_code_in,
@@ -57,3 +59,27 @@ def test_a_new_journal_begins_a_new_record_and_the_note_says_so(shared: Home):
     assert new.evidence.partition("\n")[0] != old.evidence.partition("\n")[0]
     assert (new.line("mail"), new.line("kind")) == ("1", "pairing")
     assert new.line("follows").startswith(old.evidence.partition("\n")[0])
+
+
+def test_whose_question_was_lost_with_the_journal_is_asked_anew(home: Home, server: MailServer):
+    home.agree()
+    server.mood = Mood.DOWN
+    assert "error" not in home.request("partner-invite", name="Robin")
+    lose(home)
+    server.mood = Mood.FINE
+    home.tick()
+    assert home.got("Robin") == []
+    home.pair("Robin")
+    assert home.partner("Robin").reads
+
+
+def test_a_renewal_that_was_lost_with_the_journal_is_asked_for_again(shared: Home, server: MailServer):
+    shared.now = shared.partner("Robin").until - 6 * DAY
+    server.mood = Mood.DOWN
+    shared.tick()
+    assert shared.partner("Robin").asks == Asks.RENEW
+    lose(shared)
+    server.mood = Mood.FINE
+    shared.tick()
+    shared.accept("Robin")
+    assert shared.partner("Robin").asks == Asks.NOTHING

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from blockerd.control.doubt import BEHIND
 from blockerd.journal.outbox import Stand
 from blockerd.report import consent
-from tests.fakes.mailserver import server_of
+from tests.fakes.mailserver import MailServer, Mood, server_of
 from tests.fakes.sharing import (
     DAY,
     HOUR,
@@ -89,3 +90,73 @@ def test_sharing_less_takes_effect_while_the_clock_is_in_doubt(shared: Home):
     consent.leave(shared.settings.state.dir, "Robin")
     shared.tick()
     assert not shared.partner("Robin").reads
+
+
+def test_it_is_said_that_notes_wait_for_the_clock_where_somebody_reads(home: Home):
+    home.sure = False
+    home.tick()
+    assert home.reports.note == ""
+    home.agree()
+    home.request("partner-invite", name="Robin")
+    assert home.reports.note.endswith("notes wait until 13:00, or until NTP keeps it")
+    home.sure = True
+    home.tick()
+    assert home.reports.note == ""
+
+
+def a_quarter_hour(home: Home, times: int):
+    for _ in range(times):
+        home.now += 15 * MINUTE
+        home.beat()
+        home.tick()
+
+
+def test_a_clock_that_is_behind_for_hours_takes_nothing_back(shared: Home):
+    """An RTC that was lost, and no network: what was told stays told, and nobody hears of weeks that were missed."""
+    shared.until("2026-11-30T12:00+01:00", step=6 * HOUR)
+    before, right = len(shared.got("Robin")), shared.now
+    shared.now -= 200 * DAY
+    a_quarter_hour(shared, 12)
+    assert shared.reports.note == BEHIND
+    assert len(shared.got("Robin")) == before
+    shared.now = right + 3 * HOUR
+    shared.until("2026-12-06T19:00+01:00", step=6 * HOUR)
+    assert shared.reports.note == ""
+    (note,) = [one for one in shared.got("Robin")[before:] if one.line("kind") == "report"]
+    assert "were not sent" not in note.text
+    lines = {line for one in shared.got("Robin") for line in one.evidence.split("\n") if line.startswith("day ")}
+    days = [line.split()[1] for line in lines]
+    assert len(days) > 21
+    assert len(days) == len(set(days)), "no day is told by two entries"
+
+
+@pytest.mark.parametrize(("kept", "waits"), [(False, 8), (True, 0)])
+def test_of_a_clock_ahead_and_a_clock_behind_that_counts_which_ran_longer_or_which_ntp_keeps(
+    shared: Home, waits: int, *, kept: bool
+):
+    shared.now += 30 * DAY
+    a_quarter_hour(shared, 9)
+    shared.now -= 30 * DAY
+    shared.kept = kept
+    shared.beat()
+    shared.tick()
+    for _ in range(waits):
+        assert shared.reports.note == BEHIND
+        a_quarter_hour(shared, 1)
+    assert shared.reports.note == ""
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_what_a_clock_that_was_ahead_has_queued_goes_once_it_is_right(
+    shared: Home, server: MailServer, *, silent: bool
+):
+    """Word of a change of address, queued while the clock was in doubt; also where the old address may have it."""
+    shared.until("2026-11-10T19:00+01:00", step=6 * HOUR)
+    server.mood = Mood.SILENT
+    shared.now, shared.sure = shared.now + 365 * DAY, False
+    shared.change(partner("Robin", "spouse", "new@mail.test"))
+    shared.tick(force=silent)
+    shared.now, shared.sure, server.mood = shared.now - 365 * DAY + HOUR, True, Mood.FINE
+    shared.tick()
+    assert "The notes go to another address." in shared.got(ROBIN.address)[-1].text
+    assert [one.what for one in shared.rows() if one.lane and one.state in (Stand.WAITING, Stand.SEALED)] == []

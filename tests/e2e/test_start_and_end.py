@@ -45,6 +45,28 @@ def test_children_end_within_2_seconds_of_a_killed_supervisor_and_the_next_start
     assert install.call("status").returncode == 0
 
 
+@pytest.mark.parametrize("words", [("dns",), ("service", "dns")])
+def test_settings_that_an_upgrade_refuses_do_not_keep_the_resolver_from_answering(
+    install: Install, words: tuple[str, ...]
+):
+    assert install.call("lists", "build").returncode == 0
+    install.configure('[privacy]\nretention_days = 7\n[report.smtp]\nfrom = "jürgen@home.test"\n[gone]\nkey = 1')
+    install.start(*words)
+    install.wait_answering()
+    assert install.rcode("blocked.example") == NXDOMAIN
+    for key in ("privacy.retention_days", "report.smtp.from", "gone"):
+        assert f" {key}: " in install.said()
+    for refused in (("control",), ("service", "control"), ("config", "check")):
+        done = install.call(*refused)
+        assert (done.returncode, "privacy.retention_days: 7 is out of range" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("config", ["[dns]\nblock_ttl = -1", '[[client]]\nname = "tv"\naddresses = ["home"]'])
+def test_the_resolver_does_not_start_with_what_it_reads_itself_wrong(install: Install, config: str):
+    install.file.write_text(f'[state]\ndir = "var"\n{config}\n')
+    assert install.call("dns").returncode == 2
+
+
 def test_sighup_at_any_moment_of_the_start_ends_nothing(install: Install):
     process = install.start("run")
     wait_until(lambda: install.pid("run"), said=install.said)

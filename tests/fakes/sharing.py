@@ -73,7 +73,7 @@ class Mailbox:
 
 class Home:
     """One install; `now` is Unix µs and moves only by `until` and `sleep_until`; `filters`: the filter runs,
-    `sure`: the clock is believed."""
+    `sure`: the clock is believed, `kept`: NTP keeps it."""
 
     def __init__(self, folder: Path, server: MailServer, start: str, *partners: Wanted, **report: object) -> None:
         self.now = us(start)
@@ -87,7 +87,7 @@ class Home:
         self.writer.meta(META)
         self.chance = random.Random(6)
         self.filters = True
-        self.sure = True
+        self.sure, self.kept = True, False
         self.asleep = 0
         self.beats = 6 * HOUR
         """From one beat to the next; time is known as monitored where it is at most half an hour."""
@@ -103,7 +103,7 @@ class Home:
         filters, chance = lambda: self.filters, self.chance.randbytes
         self.reports = Reports(
             self.settings, self.keeper, now=lambda: self.now, chance=chance, filters=filters,
-            sure=lambda: self.sure, roads=roads,
+            doubt=lambda: 0 if self.sure else HOUR, kept=lambda: self.kept, roads=roads,
         )  # fmt: skip
 
     def change(self, *partners: Wanted) -> None:

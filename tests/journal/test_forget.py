@@ -216,6 +216,31 @@ def test_mails_remarks_and_copies_go_with_the_rest(journal: Journal, spool: Spoo
     assert list((tmp_path / "sent").iterdir()) == []
 
 
+def test_erasing_takes_words_of_a_clock_that_was_ahead_too(journal: Journal, spool: Spool, path: Path, tmp_path: Path):
+    mailed(journal, tmp_path, "aheadsecret", spool.at + 300 * DAY_US)
+    forget.erase(journal, spool.folder, spool.at)
+    assert forget.scrub(journal)
+    assert found(tmp_path, "aheadsecret") == set()
+
+
+@pytest.mark.parametrize("name", ["journal.sqlite.new", "journal.sqlite.taken", "journal.sqlite.new-wal"])
+def test_a_copy_that_a_killed_import_has_left_goes_with_the_rest(
+    name: str, journal: Journal, spool: Spool, path: Path, tmp_path: Path
+):
+    left = path.parent / name
+    left.write_bytes(b"oldsecret")
+    before = spool.at - 90 * DAY_US
+    os.utime(left, (spool.at / 1e6, spool.at / 1e6))
+    forget.prune(journal, spool.folder, spool.at, before, day_begins)
+    assert left.exists()
+    os.utime(left, (before / 1e6 - 1, before / 1e6 - 1))
+    forget.prune(journal, spool.folder, spool.at, before, day_begins)
+    assert not left.exists()
+    left.write_bytes(b"oldsecret")
+    forget.erase(journal, spool.folder, spool.at)
+    assert not left.exists()
+
+
 def test_an_odd_thing_among_the_backups_keeps_nothing_else(
     journal: Journal, spool: Spool, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -109,6 +109,20 @@ def resolves(room: Room, name: str = "example.com", user: str = "root") -> bool:
     return room.try_run("runuser", "-u", user, "--", "getent", "ahosts", name).returncode == 0
 
 
+_AS_CONTROL = r"""
+python='/opt/blockerd/bin/python -c "from blockerd.journal import clocks; print(clocks.timedated())"'
+sed -e "s|^ExecStart=.*|ExecStart=$python|" -e 's/^Type=.*/Type=oneshot/' -e '/^Restart/d' -e '/^Watchdog/d' \
+  -e '/^Runtime/d' -e '/^ExecStopPost/d' -e '/^\[Service/a StandardOutput=file:/run/said' \
+  /etc/systemd/system/blockerd-control.service >/run/systemd/system/asks.service
+systemctl daemon-reload; systemctl start asks.service; cat /run/said
+"""
+
+
+def said_of_ntp(room: Room) -> str:
+    """What a process with the rights of `control`'s unit, hears when it asks whether NTP keeps the clock."""
+    return room.sh(_AS_CONTROL).strip()
+
+
 def set_up(room: Room, typed: Sequence[str] = TYPED) -> str:
     """A person runs `blockerd setup` and types."""
     return room.run("python3", "/tmp/keys.py", json.dumps(typed), "blockerd", "setup")

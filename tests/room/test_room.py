@@ -78,6 +78,7 @@ def whole_story(room: Room, kind: str) -> None:
     install(room, kind)
     filters(room)
     assert room.try_run("blockerd", "status").returncode == 0
+    assert homes.said_of_ntp(room) in ("yes", "no")
     room.unplug()
     room.boot()
     homes.connect(room, home)

@@ -1,0 +1,27 @@
+"""Whether notes can go by the wall clock now, and what the user is told while they wait for it.
+
+Called by `control.reports` at each tick, inside its transaction.
+"""
+
+from datetime import datetime, tzinfo
+from typing import Any
+
+import blockerd.journal.outbox as mailbox
+
+BEHIND = "the clock is behind the record: notes wait until it is set, until NTP keeps it, or until it has run longer"
+
+
+def why(now: int, left: int, zone: tzinfo, *, behind: bool) -> str:
+    """Why nothing is decided by the clock at `now` (Unix µs), and until when; "" where it is believed.
+
+    `left` (µs): for so long it is in doubt, since it was set or the computer was off; `behind`: the record says so.
+    """
+    if not left:
+        return BEHIND if behind else ""
+    until = datetime.fromtimestamp((now + left) // 1_000_000, zone)
+    return f"the clock was set, or the computer was off for long: notes wait until {until:%H:%M}, or until NTP keeps it"
+
+
+def waits(db: Any) -> bool:  # noqa: ANN401  (the journal's connection: apsw is known in journal/ alone)
+    """True if anybody is to get a mail."""
+    return any(one.reads for one in mailbox.partners(db).values()) or bool(mailbox.rows(db, open_only=True))
