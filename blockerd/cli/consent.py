@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     if args.what == "withdraw":
         return _withdraw(args, settings)
-    given = consent.read(settings.state.dir)
+    given = agreed(settings)
     if args.what == "show" or given:
         return _show(args, settings, given)
     if not args.json:
@@ -50,6 +50,22 @@ def run(args: argparse.Namespace) -> int:
         code = _give(settings)
     dump({"consent": True})
     return code
+
+
+def agreed(settings: Settings) -> Consent | None:
+    """The consent that holds now, None for none.
+
+    Raises:
+        Stop: nobody can tell.
+        PermissionError: this user may not look.
+    """
+    try:
+        return consent.read(settings.state.dir)
+    except PermissionError:
+        raise
+    except OSError as error:
+        told = "nothing is shared until it can be read; blockerd consent withdraw takes it away"
+        raise Stop(f"{settings.state.dir / consent.FILE}: {error.strerror}; {told}") from None
 
 
 def _show(args: argparse.Namespace, settings: Settings, given: Consent | None) -> int:

@@ -117,11 +117,19 @@ def _with_state(facts: Facts, settings: Settings, problems: tuple[str, ...]) -> 
         spool_bytes=int(control.get("spool_bytes", 0)),
         state_open=_open(folder, stat.S_IROTH | stat.S_IXOTH),
         free_mb=_free_mb(folder),
-        consent=consent.read(folder) is not None,
+        consent=_agreed(folder),
         upstream_plain=any(one.scheme in (Scheme.UDP, Scheme.TCP) for one in settings.dns.upstreams),
         partners=len(settings.report.partner),
         mail_set=bool(settings.report.smtp.from_),
     )
+
+
+def _agreed(folder: Path) -> bool | None:
+    """Whether the person has agreed; None where nobody can tell."""
+    try:
+        return consent.read(folder) is not None
+    except OSError:
+        return None
 
 
 def _findings(settings: Settings, machine: Machine, watched: Watched | None) -> list[drift.Finding]:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import blockerd.journal.outbox as mailbox
 from blockerd import clock
 from blockerd.cli.ask import ask
+from blockerd.cli.consent import agreed
 from blockerd.cli.output import Stop, columns, dump, say, settings_of
 from blockerd.journal import checkpoint, rotation
 from blockerd.journal.log import open_log
@@ -70,10 +71,10 @@ def run_ls(args: argparse.Namespace) -> int:
     due = datetime.fromtimestamp(next_due(report.every, report.send_at, zone, clock.now_us()) // 1_000_000, zone)
     digits = fingerprint(settings)
     if args.json:
-        given = consent.read(settings.state.dir) is not None
+        given = agreed(settings) is not None
         dump({"consent": given, "next": due.isoformat(), "fingerprint": digits, "partners": rows})
         return 0
-    if consent.read(settings.state.dir) is None:
+    if agreed(settings) is None:
         say("You have not agreed to share anything; nothing is shared (blockerd consent).")
     if not rows:
         say("Nobody reads your notes. To ask somebody, add a [[report.partner]] to the settings.")

@@ -170,8 +170,11 @@ def said_to_be_shared(settings: Settings) -> str:
     from blockerd.report import consent
 
     names = ", ".join(one.name for one in settings.report.partner)
-    if not names or consent.read(settings.state.dir) is None:
-        return "Nothing is shared with anyone."
+    try:
+        if not names or consent.read(settings.state.dir) is None:
+            return "Nothing is shared with anyone."
+    except OSError as error:
+        return f"Nothing is shared while {error.filename} cannot be read: {error.strerror}."
     return f"Notes go to {names}, as far as they said yes: blockerd partner ls."
 
 

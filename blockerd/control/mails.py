@@ -26,7 +26,7 @@ from blockerd.report import encrypt, evidence, mime, pairing, service
 from blockerd.report.blocks import Note
 from blockerd.report.catalogue import Catalogue
 from blockerd.report.compose import note
-from blockerd.report.deliver import LATE_US
+from blockerd.report.deliver import LATE_US, wait
 from blockerd.report.due import Owed, next_due
 from blockerd.report.evidence import Before, Days, Evidence, Head, Kind, Opening, Without
 from blockerd.report.letter import Letter, Reader, Seal
@@ -58,6 +58,7 @@ class Place:
     before: Before | None
     follows: Head | None
     new_log: bool
+    again: bool = False
 
 
 class Maker:
@@ -183,6 +184,7 @@ class Maker:
             key=place.key.public.text if pairing_mail else "",
             new_log=place.new_log,
             follows=place.follows,
+            again=place.again,
             rotations=rotation.rotations(log),
         )
 
@@ -304,7 +306,14 @@ def _place(log: Log, row: Row, folder: Path) -> Place:
     if old.origin != head.origin:
         return Place(head, key, 1, None, old, new_log=True)
     number = last.number or 0
-    return Place(head, key, number + 1, Before(number, old, last.digest or b""), None, new_log=False)
+    return Place(
+        head, key, number + 1, Before(number, old, last.digest or b""), None, new_log=False, again=_again(last)
+    )
+
+
+def _again(row: Row) -> bool:
+    """True if its bytes may have gone more than once: they were taken a wait between tries after the seal, or later."""
+    return row.made is not None and row.done is not None and row.done - row.made >= wait(1)
 
 
 def _head_of(row: Row) -> Head:

@@ -105,11 +105,10 @@ def put_beside(path: Path, text: str) -> None:
     """
     beside = path.with_suffix(".new")
     fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(fd, text.encode())
+    with os.fdopen(fd, "w", encoding="utf-8") as file:  # it writes the rest of what a full disk cut, or raises
+        file.write(text)
+        file.flush()
         os.fsync(fd)
-    finally:
-        os.close(fd)
     beside.replace(path)
 
 

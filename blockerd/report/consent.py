@@ -30,11 +30,15 @@ class Consent:
 
 
 def read(folder: Path) -> Consent | None:
-    """The consent that holds now; None where none was given, it was withdrawn, or the file cannot be read."""
+    """The consent that holds now; None where none was given, it was withdrawn, or the file says none.
+
+    Raises:
+        OSError: nobody can tell, so nobody may get anything, not even word of an end.
+    """
     try:
         kept = json.loads((folder / FILE).read_bytes())
         return Consent(int(kept["at"]), str(kept["words"]))
-    except (OSError, ValueError, TypeError, LookupError):
+    except (FileNotFoundError, ValueError, TypeError, LookupError):
         return None
 
 

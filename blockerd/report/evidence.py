@@ -93,7 +93,8 @@ class Evidence:
     µs; the mail's own Date says the same). `parts` are (content type, digest) of the mail's other parts. `key` is the
     public key text, in a pairing mail only; `rotations` are (key text, signature) of all changes since the log began.
     `follows` is the end of the log before this one in the first mail of a new log, or None where unknown; in the first
-    mail of a further row it is a head of this log that another row told, and `consistency` begins there.
+    mail of a further row it is a head of this log that another row told, and `consistency` begins there. `again`: the
+    mail before may have gone more than once.
     """
 
     head: Head
@@ -114,6 +115,7 @@ class Evidence:
     rotations: tuple[tuple[str, bytes], ...] = ()
     new_log: bool = False
     follows: Head | None = None
+    again: bool = False
 
 
 def attachment(evidence: Evidence, sign: Callable[[str], str]) -> bytes:
@@ -217,6 +219,8 @@ def _told(evidence: Evidence) -> list[str]:
     if evidence.new_log or evidence.follows:
         end = evidence.follows
         lines.append(f"follows {end.origin} {end.size} {_b64(end.root)}" if end else "follows unknown")
+    if evidence.again and before:
+        lines.append(f"again {before.number}")
     return lines
 
 

@@ -13,7 +13,7 @@ import json
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from email.message import Message
@@ -22,9 +22,11 @@ from pathlib import Path
 
 CONTINUES, NOT, UNKNOWN = "continues", "does not continue", "cannot tell"
 EXIT = {CONTINUES: 0, NOT: 1, UNKNOWN: 3}
-ALLOWED_MINUTES, DAY, LARGEST, DAMAGED = 15, timedelta(days=1), 25_000_000, "its evidence is damaged"
+ALLOWED_MINUTES, RESENT_MINUTES = 15, 2 * 1440
+DAY, LARGEST, DAMAGED = timedelta(days=1), 25_000_000, "its evidence is damaged"
 _SIGN = re.compile(rb"\Ablockerd/|^evidence 1\r?$|^\xe2\x80\x94 blockerd/", re.MULTILINE)
-RETRIED = ", as also happens where a server fell silent while it took the mail"
+RETRIED = ", as also happens where a mail server held it back or fell silent"
+ANOTHER = "new origin, size 0: another record begins with this mail"
 LIMITS = "This compares the mails given here. It cannot show that all was seen, or that the program ran as it should."
 
 
@@ -117,12 +119,13 @@ _LINES = {
     "made": r"(\d{4}-\d\d-\d\dT\d\d:\d\dZ)", "next": rf"(?:none|{_DAY})", "seal": rf"({_SEAL}) last (none|{_SEAL})",
     "before": rf"(?:none|{_N} {_N} ({_HASH}) ([0-9a-f]{{64}}))", "period": rf"([A-Za-z0-9_.-]+) {_DAY} {_DAY}",
     "late": r"([ -~]{1,200})", "consistency": _PATH, "key": r"([!-~]{1,200})",
-    "follows": rf"(?:unknown|([!-~]{{1,100}}) {_N} ({_HASH}))", "part": r"([a-z0-9.+/-]+) ([0-9a-f]{64})",
+    "follows": rf"(?:unknown|([!-~]{{1,100}}) {_N} ({_HASH}))", "again": r"([1-9]\d{0,8})",
+    "part": r"([a-z0-9.+/-]+) ([0-9a-f]{64})",
     "without": rf"{_DAY} {_DAY} ([ -~]{{1,200}})", "figure": r"([a-z0-9_.-]+) (-?\d{1,15})",
     "day": rf"{_DAY} {_N} ([A-Za-z0-9+/]{{22}}==) (\{{[ -~]{{1,60000}}\}})", "in": rf"(?:-|{_PATH})",
     "rotation": r"([!-~]{1,200}) ([A-Za-z0-9+/]{86}==)",
 }  # fmt: skip
-_NEEDED, _SEVERAL = list(_LINES)[:7], list(_LINES)[12:]
+_NEEDED, _SEVERAL = list(_LINES)[:7], list(_LINES)[13:]
 _HEAD = re.compile(rf"(blockerd/[0-9a-f]{{1,64}})\n{_N}\n({_HASH})\nevidence 1\n")
 _SIGNED = re.compile(r"\u2014 ([!-~]{1,100}) ([A-Za-z0-9+/]{91}=)")
 
@@ -253,7 +256,10 @@ def seal(origin: str, size: int | str, root: str) -> str:
 
 @dataclass(slots=True)
 class Chain:
-    """What is known of one recipient's mails: days by the entry that told each, the last day of the reports, …"""
+    """What is known of one recipient's mails: days by the entry that told each, the last day of the reports, …
+
+    `until` is the minute up to which the mail at hand may have gone again, `resent` that the next one says so.
+    """
 
     keys: dict[str, str]
     spoken: str
@@ -262,6 +268,8 @@ class Chain:
     key: str = ""
     last: Note | None = None
     received: int = 0
+    until: int = 0
+    resent: bool = False
     days: dict[str, str] = field(default_factory=dict)
     told: date | None = None
 
@@ -276,7 +284,7 @@ def judge(mails: Sequence[Mail], keys: Sequence[str], today: date | None = None)
     known, remarks = {key.partition("+")[0]: key for key in keys if "+" in key}, list[str]()
     spoken = next((" ".join(key.split()) for key in keys if "+" not in key), "")
     ends = {to: judge_chain(chain, Chain(known, spoken, remarks)) for to, chain in sorted(chains.items())}
-    check_rows([one for chain in chains.values() for one in chain])
+    check_rows([one for chain in chains.values() for one in chain], known)
     for to, last in ends.items():
         for note, mail in chains[to]:
             told = mail.answer
@@ -293,10 +301,16 @@ def judge_chain(chain: list[tuple[Note, Mail]], state: Chain) -> Note | None:
     chain.sort(key=lambda at: at[0].minute)
     origins = [note.origin for note, _ in chain]
     chain.sort(key=lambda at: (origins.index(at[0].origin), at[0].number, at[1].received or 0, at[1].file))
+    bearing = defaultdict[tuple[str, int], list[Note]](list)
+    for note, _ in chain:
+        bearing[note.origin, note.number].append(note)
     for note, mail in chain:
         try:
             if not state.origin or (note.origin != state.origin and note.origin in state.keys):
                 state = Chain(state.keys, state.spoken, state.remarks, note.origin, state.keys.get(note.origin, ""))
+            after = bearing[note.origin, note.number + 1]  # made once a server had said that it took this one
+            until = min((one.minute for one in after), default=note.minute + RESENT_MINUTES)
+            state.until, state.resent = until + ALLOWED_MINUTES, any(_tells_again(one) for one in after)
             _check(note, mail, state)
         except Answer as told:
             mail.answer = told
@@ -306,16 +320,29 @@ def judge_chain(chain: list[tuple[Note, Mail]], state: Chain) -> Note | None:
     return state.last
 
 
-def check_rows(found: Sequence[tuple[Note, Mail]]) -> None:
-    """The first mail of a further row goes on from the newest head that other rows of the record had told before it."""
+def _tells_again(note: Note) -> bool:
+    return note.one("again")[0] == str(note.number - 1)
+
+
+def check_rows(found: Sequence[tuple[Note, Mail]], known: Container[str]) -> None:
+    """The first mail of a further row goes on from the newest head that other rows of the record had told before it.
+
+    Another record than that of rows before it begins only where its key was given: `known` are the origins of keys.
+    """
     sound = [(at.received or one.minute, one, at) for one, at in found if at.answer.word != NOT]
-    for came, note, mail in [one for one in sound if one[1].number == 1]:
+    for _, note, mail in [one for one in sound if one[1].number == 1]:
+        came = min(at for at, one, _ in sound if one.digest == note.digest)  # of a mail that is here twice
+        if note.origin not in known and any(
+            at < came and one.origin != note.origin and one.one("to") != note.one("to") for at, one, _ in sound
+        ):
+            mail.answer = Answer(NOT, ANOTHER)
+            continue
         others = [(at, one) for at, one, _ in sound if one.origin == note.origin and one.one("to") != note.one("to")]
         before = [one for at, one in others if (at, one.size) < (came, note.size)]
         newest = max(before, key=lambda one: one.size, default=note)
         (origin, size, root), name = note.one("follows")[:3], f"mail {newest.number} to {newest.one('to')[0]}"
         told = [one.root for _, one in others if str(one.size) == size]
-        made = max(note.minute, came - ALLOWED_MINUTES)  # what was received before is older; a forger may say less
+        made = max(note.minute, came) - ALLOWED_MINUTES  # what was received before is older; a forger may say less
         if {*told} - {root} or any(at < made and one.size > note.size for at, one in others):
             mail.answer = Answer(NOT, f"the record that {name} told was changed")
         elif before and (origin != note.origin or not told or newest.size > int(size)):
@@ -327,7 +354,7 @@ def _check(note: Note, mail: Mail, state: Chain) -> None:
     if note.origin != state.origin:
         state.origin, state.key, state.days, state.told = note.origin, note.one("key")[0], {}, None
         state.last = note if state.key else None
-        raise Answer(NOT, "new origin, size 0: another record begins with this mail")
+        raise Answer(NOT, ANOTHER)
     last = state.last
     _check_signature(note, state)
     if last and note.number == last.number and note.digest != last.digest:
@@ -340,13 +367,21 @@ def _check(note: Note, mail: Mail, state: Chain) -> None:
     before = seal(note.origin, *note.one("before")[1:3]) if note.one("before")[0] else "none"
     if note.one("seal") != (seal(note.origin, note.size, note.root), before):
         raise Answer(NOT, "its seals are not those of its heads")
-    minutes, late = (mail.received or note.minute) - note.minute, note.one("late")[0]
-    if minutes < -ALLOWED_MINUTES or (minutes > ALLOWED_MINUTES and not late):
+    came, late, twice = (
+        mail.received or note.minute,
+        note.one("late")[0],
+        last is not None and note.digest == last.digest,
+    )
+    minutes, again = came - note.minute, came <= state.until and (twice or state.resent)
+    if minutes < -ALLOWED_MINUTES or (minutes > ALLOWED_MINUTES and not late and not again):
         told = f"after it was made{RETRIED}" if minutes > 0 else "before it was made"
         raise Answer(NOT, f"it was received {abs(minutes)} minutes {told}")
     state.remarks += [f"mail {note.number} came late: {late}"] if late else []
-    if last and note.digest == last.digest:
-        if abs((mail.received or state.received) - state.received) > ALLOWED_MINUTES:
+    if minutes > ALLOWED_MINUTES and not late and not twice:
+        told = f"mail {note.number} came late: mail {note.number + 1} says that it may have gone more than once"
+        state.remarks.append(told)
+    if twice:
+        if not again and abs((mail.received or state.received) - state.received) > ALLOWED_MINUTES:
             raise Answer(NOT, f"it was delivered again later{RETRIED}")
         state.remarks.append(f"mail {note.number} is here twice, both alike")
     else:

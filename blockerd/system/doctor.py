@@ -68,7 +68,7 @@ class Facts:
     spool_bytes: int = 0
     state_open: bool = False
     free_mb: int | None = None
-    consent: bool = False
+    consent: bool | None = False
     upstream_answers: bool | None = None
     upstream_plain: bool = False
     clock_year: int = 0
@@ -252,6 +252,9 @@ def _clock(facts: Facts) -> Result:
 
 
 def _agreed(facts: Facts) -> Result:
+    if facts.consent is None:
+        told = "consent.json cannot be read: no note goes out meanwhile"
+        return _bad("consent", told, "give it to the owner of the folder that it is in (chown)")
     if not facts.consent:
         return _note("consent", "nobody has agreed here: nothing is shared", "blockerd setup")
     return _good("consent", "the person this is for has agreed")

@@ -231,3 +231,8 @@ def test_a_start_says_who_may_read_notes(file: Path):
     settings.state.dir.mkdir()
     give(settings.state.dir, Consent(1, WORDS))
     assert said_to_be_shared(settings) == "Notes go to Robin, as far as they said yes: blockerd partner ls."
+    (settings.state.dir / "consent.json").unlink()
+    (settings.state.dir / "consent.json").mkdir()
+    told = said_to_be_shared(settings)
+    assert told.startswith("Nothing is shared while ")
+    assert told.endswith("consent.json cannot be read: Is a directory.")

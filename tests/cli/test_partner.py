@@ -119,6 +119,18 @@ def test_the_whole_way_from_consent_to_reading(home: Home, server: MailServer, c
     assert [one.line("kind") for one in home.got("Robin")] == ["pairing", "notice"]
 
 
+def test_a_consent_that_cannot_be_read_is_one_line_and_not_taken_for_none(
+    home: Home, capsys: pytest.CaptureFixture[str]
+):
+    (home.settings.state.dir / "consent.json").mkdir()
+    for words in (("consent", "show"), ("partner", "ls"), ("partner", "ls", "--json")):
+        assert call(home, *words) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert "consent.json: Is a directory; nothing is shared until it can be read" in said.err
+        assert said.err.count("\n") == 1
+
+
 @pytest.mark.parametrize("said", ["", "yes\n", "I agree\n", "I am 18 or older\n"])
 def test_only_the_words_themselves_are_consent(home: Home, capsys: pytest.CaptureFixture[str], said: str):
     assert call(home, "consent", stdin=said) == 2

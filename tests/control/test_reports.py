@@ -99,6 +99,52 @@ def test_the_mails_are_taken_by_the_checker(shared: Home, tmp_path: Path):
     assert verify.main([str(folder), "--today", "2026-12-04"]) == 3
 
 
+def test_a_mail_whose_answer_was_lost_goes_again_and_the_next_one_says_so(shared: Home, server: MailServer):
+    """Only the later copy arrives: the checker takes it once the next mail is there, and not before."""
+    shared.until("2026-11-09T18:00+01:00")
+    before = len(shared.got("Robin"))
+    shared.until("2026-11-10T17:59+01:00")
+    server.mood = Mood.SILENT
+    shared.until("2026-11-10T18:00+01:00")
+    made = shared.now
+    for minutes in (1, 5):
+        shared.now += minutes * MINUTE
+        shared.tick()
+    server.mood = Mood.FINE
+    shared.now += 15 * MINUTE
+    shared.tick()
+    again = shared.got("Robin")[before:]
+    assert len({one.raw for one in again}) == 1
+    assert len(again) == 4
+    for day in ("10T19:00", "11T18:00", "12T18:00"):
+        shared.until(f"2026-11-{day}+01:00")
+    all_mails = shared.got("Robin")
+    mails = [*all_mails[: before + 1], *all_mails[before + 4 :]]
+    number = again[0].line("mail")
+    assert [one.line("again") for one in mails] == ["", "", "", "", number, ""]
+    times = [us(NOON), us(NOON), us("2026-11-09T18:00+01:00"), made + 21 * MINUTE, made + DAY, made + 2 * DAY]
+    kept = [received(one.raw, at) for at, one in zip(times, mails, strict=True)]
+    told = [verify.judge([one for raw in some for one in verify.mails_in("", raw)], [])[0] for some in (kept[:4], kept)]
+    assert [one.word for one in told] == [verify.NOT, verify.CONTINUES]
+
+
+def test_consent_that_cannot_be_read_for_a_while_sends_nobody_anything_and_ends_nothing(shared: Home):
+    shared.until("2026-11-14T18:00+01:00", step=6 * HOUR)
+    folder, before = shared.settings.state.dir, len(shared.server.taken)
+    (folder / "consent.json").rename(folder / "aside")
+    (folder / "consent.json").mkdir()  # what root's own file is to the service: there, and no answer
+    shared.until("2026-11-15T18:00+01:00", step=6 * HOUR)
+    assert "consent.json" in shared.reports.note
+    assert "consent.json" in shared.request("partner-invite", name="Robin")["error"]
+    assert len(shared.server.taken) == before
+    assert shared.partner("Robin").reads
+    (folder / "consent.json").rmdir()
+    (folder / "aside").rename(folder / "consent.json")
+    shared.until("2026-11-15T19:00+01:00")
+    assert kinds(shared.got("Robin"))[-1] == "report"
+    assert shared.reports.note == ""
+
+
 def test_a_machine_asleep_at_the_due_time_sends_once_and_says_that_it_is_late(shared: Home):
     shared.until("2026-11-14T22:00+01:00")
     shared.sleep_until("2026-11-16T07:00+01:00")

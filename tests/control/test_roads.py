@@ -65,6 +65,30 @@ def test_notes_to_an_address_of_ones_own(tmp_path: Path, server: MailServer, hoo
     home.close()
 
 
+@pytest.mark.parametrize("status", [504, 408, 303])
+def test_a_note_that_a_relay_may_have_handed_on_goes_again_to_the_byte(
+    tmp_path: Path,
+    server: MailServer,
+    hook: Hook,  # noqa: F811
+    status: int,
+):
+    home = Home(tmp_path, server, NOON, partner("Kim", "mentor", road=RoadName.WEBHOOK), webhook=NoteAddress(hook.url))
+    home.sign("start")
+    home.agree()
+    hook.status = status
+    home.request("partner-invite", name="Kim")
+    home.beat()
+    home.now += HOUR
+    hook.status = 204
+    home.tick()
+    first, again = (body for *_, body in hook.got)
+    assert first == again, "one number, one mail"
+    _pair(home, "Kim", [mail(again)])
+    assert [mail(body).line("mail") for *_, body in hook.got] == ["1", "1", "2"]
+    assert mail(hook.got[-1][-1]).line("again") == "1"
+    home.close()
+
+
 def test_another_road_is_another_address(tmp_path: Path, server: MailServer):
     """Somebody else may stand at its end: the old one is told, the new one is asked."""
     home = Home(tmp_path, server, NOON, partner("Robin", "spouse"), file=NoteFolder(tmp_path / "out"))

@@ -29,6 +29,7 @@ class Mood(Enum):
     BUSY = "4xx to every recipient"
     SILENT = "takes the mail and closes the connection without a word"
     MUTE = "takes the mail and never says so"
+    ODD = "takes the mail and says something that is no reply"
 
 
 @dataclass
@@ -166,7 +167,7 @@ class _Handler:
             smtp.transport.abort()
         if server.mood == Mood.MUTE:
             await asyncio.sleep(3600)
-        return "250 OK"
+        return "yes, thanks" if server.mood == Mood.ODD else "250 OK"
 
 
 def server_of(*names: str, starttls: bool = True, password: bytes | None = None) -> MailServer:

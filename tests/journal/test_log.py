@@ -1,6 +1,7 @@
 """Every event has its leaf in its own transaction, an attempt when it settles; heads follow from each other."""
 
 import json
+import resource
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from blockerd.journal.append import Journal
 from blockerd.journal.check import check
 from blockerd.journal.entry import Attempt, Lost, Start, Unclean, decode
 from blockerd.journal.grow import LATE_US, add_entries, grown
-from blockerd.journal.heads import mark_delivered, record_head, remembered, side_file
+from blockerd.journal.heads import mark_delivered, put_beside, record_head, remembered, side_file
 from blockerd.journal.log import Gone, Log, open_log
 from blockerd.journal.merge import GAP_US, LONGEST_US
 from tests.journal.plain_check import openings_in_order
@@ -241,6 +242,19 @@ def test_a_head_is_kept_with_its_row_count_and_remembered_beside_the_journal_onc
     assert (line.log, line.size, line.root, line.text) == (state.log, 3, state.root, "a checkpoint")
     assert side_file(path).stat().st_mode & 0o077 == 0
     sound(path)
+
+
+def test_a_side_file_that_only_a_part_of_fits_on_the_disk_leaves_the_old_one(path: Path):
+    side = side_file(path)
+    put_beside(side, "old\n")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # a write that crosses it is cut there, as on a full disk
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            put_beside(side, "new\n" * 2000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert side.read_text() == "old\n"
 
 
 def test_a_side_file_that_cannot_be_read_is_an_empty_one(path: Path):

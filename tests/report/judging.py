@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
 from pathlib import Path
 from random import Random
@@ -15,7 +15,7 @@ from random import Random
 from blockerd.journal import merkle
 from blockerd.report import evidence, verify
 from blockerd.report.evidence import Head, Kind
-from tests.report.chains import DAY, FIRST, Log, Sender, one_day, quarter
+from tests.report.chains import DAY, FIRST, Log, Sender, key_of, one_day, quarter
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "evidence"
 
@@ -56,6 +56,10 @@ def rows(name: str) -> list[bytes]:
     first = quarter(log=log, until=3)
     assert first.before
     last = first.before.head
+    if name == "another record":
+        return [*first.mails, *begun_anew(last)]
+    if name.startswith("clock"):
+        return moved(first, timedelta(seconds=int(name.split()[1])))
     if name in ("changed", "changed, unbound", "other head"):
         log.events[4] = (log.events[4][0], b'{"at":4,"kind":"other"}')
     elif name.startswith("cut"):
@@ -71,6 +75,30 @@ def rows(name: str) -> list[bytes]:
     return [*first.mails, *second.mails]
 
 
+def begun_anew(follows: Head) -> list[bytes]:
+    """Another record, in a row of its own, that names where the one before ended."""
+    log = Log("blockerd/0badcafe")
+    log.beats(5)
+    fresh = Sender(log, to="mentor", place=2, key=key_of(7, log.origin), follows=follows)
+    fresh.pairing(at(3, 9))
+    log.beats(4)
+    fresh.send(Kind.SEAL, at(4, 9), None)
+    return fresh.mails
+
+
+def moved(first: Sender, ahead: timedelta) -> list[bytes]:
+    """What waited goes first in the new row, seconds later the last word in the old one; the user's clock is ahead."""
+    assert first.before
+    clock = at(3, 9) + timedelta(seconds=40) + ahead
+    second = Sender(first.log, to="mentor", place=2, follows=first.before.head)
+    first.log.beats(3)
+    second.send(Kind.PAIRING, clock, clock.date() + DAY, key=second.key.public.text, delay=-ahead)
+    first.log.beats(1)
+    first.send(Kind.NOTICE, clock + timedelta(seconds=5), None, delay=-ahead)
+    second.send(Kind.SEAL, at(4, 9), None)
+    return [*first.mails, *second.mails]
+
+
 ROWS = {
     "sound": "continues",
     "changed": "does not continue (mail 1: the record that another row of mails told was changed)",
@@ -80,8 +108,74 @@ ROWS = {
     "cut, unbound": "does not continue (mail 1: the record that mail 4 to spouse told was changed)",
     "older head": "cannot tell (nothing binds it to mail 4 to spouse)",
     "unbound": "cannot tell (nothing binds it to mail 4 to spouse)",
+    "another record": "does not continue (mail 1: new origin, size 0: another record begins with this mail)",
+    "clock 0 s ahead": "continues",
+    "clock 30 s ahead": "continues",
+    "clock 120 s ahead": "continues",
 }
 """What both verifiers say of `rows`."""
+
+
+def resent(name: str) -> list[bytes]:
+    """Three days of seals, of which one or more came again or late: mail 4 is made at 7 on the day after mail 3.
+
+    The number in `name` is the minutes from a mail's first copy to the next, or from `made` to the only one.
+    """
+    what, minutes = name.rsplit(", ", 1)
+    count = int(minutes.split()[0])
+    sender = quarter(until=3)
+    if what in ("again", "newest again"):
+        return [*sender.mails, delayed(sender.mails[2 if what == "again" else 3], count)]
+    if what == "made anew":
+        before, more = sender.before, timedelta(minutes=count)
+        sender.send(Kind.SEAL, at(4, 7), None)
+        sender.before = before
+        sender.send(Kind.SEAL, at(4, 7) + more, None)
+        return sender.mails
+    if what.startswith("late"):
+        sender.send(Kind.SEAL, at(4, 7), None, late="the mail server was out of reach", delay=timedelta(hours=3))
+        return [*sender.mails, delayed(sender.mails[-1], count)]
+    sender.send(Kind.SEAL, at(4, 7), None, delay=timedelta(minutes=count))
+    if what != "newest":
+        sender.send(Kind.SEAL, at(5, 7), None, again=what != "unsaid")
+    if what == "said of another":
+        signed = evidence_of(sender.mails[-1]).decode().rpartition("\n\n")[0] + "\n"
+        other = sender.key.sign(signed.replace("again 5", "again 4")).encode()
+        sender.mails[-1] = with_evidence(sender.mails[-1], other)
+    if what == "said and again":
+        sender.mails.append(delayed(sender.mails[4], count))
+    return sender.mails
+
+
+_LATE = "does not continue (mail {}: it was received {} minutes after it was made" + verify.RETRIED + ")"
+RESENT = {
+    "again, 6 minutes": "continues",
+    "again, 22 minutes": "continues",
+    "again, 1454 minutes": "continues",
+    "again, 1455 minutes": _LATE.format(3, 1456),
+    "newest again, 2894 minutes": "continues",
+    "newest again, 2895 minutes": _LATE.format(4, 2896),
+    "late, again, 22 minutes": "continues",
+    "late, again, 2715 minutes": "continues",
+    "late, again, 2716 minutes": f"does not continue (mail 5: it was delivered again later{verify.RETRIED})",
+    "made anew, 6 minutes": "does not continue (mail 5: two different mails bear number 5)",
+    "newest, 22 minutes": _LATE.format(5, 22),
+    "unsaid, 22 minutes": _LATE.format(5, 22),
+    "said, 22 minutes": "continues",
+    "said, 1455 minutes": "continues",
+    "said, 1456 minutes": _LATE.format(5, 1456),
+    "said of another, 22 minutes": _LATE.format(5, 22),
+    "said and again, 22 minutes": "continues",
+}
+"""What both verifiers say of `resent`."""
+
+
+def delayed(raw: bytes, minutes: int) -> bytes:
+    """The same mail as it came that much later."""
+    stamp = re.search(rb"; ([^;]*?)\r\n(?=Received)", raw)
+    assert stamp
+    came = datetime.strptime(stamp[1].decode(), "%a, %d %b %Y %H:%M:%S %z") + timedelta(minutes=minutes)
+    return raw.replace(stamp[1], f"{came:%a, %d %b %Y %H:%M:%S %z}".encode(), 1)
 
 
 def end() -> date:

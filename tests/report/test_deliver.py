@@ -101,6 +101,7 @@ def test_tls_where_plain_text_is_spoken_gets_nothing(server: MailServer):
     [
         (Mood.DOWN, Outcome.LATER), (Mood.HANG, Outcome.LATER), (Mood.BUSY, Outcome.LATER),
         (Mood.SILENT, Outcome.UNSURE), (Mood.MUTE, Outcome.UNSURE),
+        (Mood.ODD, Outcome.UNSURE),
     ],
 )  # fmt: skip
 def test_each_end_is_told_as_what_it_is(server: MailServer, mood: Mood, outcome: Outcome):

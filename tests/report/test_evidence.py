@@ -59,6 +59,7 @@ def test_every_line_can_be_read_by_a_person():
         rotations=((key_of(2).public.text, bytes(64)),),
         new_log=True,
         follows=Head("blockerd/0badcafe", 9, bytes(32)),
+        again=True,
     )
     zero = "A" * 43 + "="
     assert evidence.text(full).split("\n")[3:] == [
@@ -84,15 +85,18 @@ def test_every_line_can_be_read_by_a_person():
         f"in {zero}",
         f"rotation {key_of(2).public.text} {'A' * 86}==",
         f"follows blockerd/0badcafe 9 {zero}",
+        "again 13",
         "",
     ]
 
 
 def test_what_has_no_value_is_said_or_left_out():
-    lines = evidence.text(said(due=None, days=None, openings=(), new_log=True)).split("\n")
+    lines = evidence.text(said(due=None, days=None, openings=(), new_log=True, again=True)).split("\n")
     assert {"next none", "before none", "follows unknown"} <= set(lines)
     assert not [
-        line for line in lines if line.split(" ")[0] in ("period", "late", "consistency", "figure", "day", "key")
+        line
+        for line in lines
+        if line.split(" ")[0] in ("period", "late", "consistency", "figure", "day", "key", "again")
     ]
     assert any(
         line.startswith("in -")

@@ -92,6 +92,12 @@ def test_what_is_wrong_is_found_by_its_check_and_has_a_remedy(key: str):
     assert found.fix or key == "vpn"
 
 
+def test_a_consent_that_cannot_be_read_is_told_as_that():
+    (found,) = [one for one in examine(replace(WELL, consent=None)) if one.key == "consent"]
+    assert found.health is Health.BAD
+    assert "cannot be read" in found.text
+
+
 def test_without_root_an_install_is_judged_by_what_everybody_sees():
     unseen: dict[str, Any] = {
         "running": (("dns", False),),

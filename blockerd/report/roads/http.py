@@ -7,6 +7,7 @@ notice that ntfy shows is as neutral as the subject of the mail, which hangs on 
 
 import ssl
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import httpx2
@@ -15,7 +16,7 @@ from blockerd.report.deliver import NotDelivered, Outcome
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 SECONDS = 30.0
-_AGAIN = frozenset({408, 425, 429})
+_AGAIN = frozenset({401, 403, 425, 429})
 
 
 class WebhookRoad:
@@ -80,7 +81,8 @@ class HttpSession:
         """Hands `message` over; `recipient` stands in the mail itself and is not told otherwise.
 
         Raises:
-            NotDelivered: no 2xx came back; UNSURE where the connection ended after the mail was on its way.
+            NotDelivered: no 2xx came back; UNSURE where the connection ended after the mail was on its way, and where
+                what stands before the server answers in its place (502, 504, 408), or a redirect follows the taking.
         """
         method = "PUT" if "Filename" in self._headers else "POST"
         try:
@@ -100,8 +102,9 @@ class HttpSession:
         code = answer.status_code
         if 200 <= code < 300:
             return
-        gone = 400 <= code < 500 and code not in _AGAIN and code not in (401, 403)
-        outcome = Outcome.REFUSED if gone else Outcome.LATER
+        if not 400 <= code < 500 or code == HTTPStatus.REQUEST_TIMEOUT:
+            raise NotDelivered(Outcome.UNSURE, f"{self._where}: does not say that it took the mail ({code})")
+        outcome = Outcome.LATER if code in _AGAIN else Outcome.REFUSED
         raise NotDelivered(outcome, f"{self._where}: does not take the mail ({code})")
 
     async def close(self) -> None:

@@ -91,7 +91,8 @@ class SmtpSession:
         """Hands `message` over to `recipient`.
 
         Raises:
-            NotDelivered: the server did not say yes; UNSURE where it fell silent after it had the whole mail.
+            NotDelivered: the server did not say yes; UNSURE where it had the whole mail and fell silent, or its
+                answer is neither a yes nor a no.
         """
         try:
             await self._client.mail(self._sender)
@@ -106,6 +107,9 @@ class SmtpSession:
             await self._client.data(message)
         except SMTPResponseException as error:
             await self._begin_anew(error)
+            if error.code < 400:  # a reply that cannot be read, or none that this command has: it may have been a yes
+                told = f"{self._where}: its answer to the mail cannot be understood ({error.code})"
+                raise NotDelivered(Outcome.UNSURE, told) from None
             raise self._not_taken(error, recipient) from None
         except (SMTPException, OSError) as error:
             told = f"{self._where}: no answer after the mail was handed over ({_kind(error)})"
