@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-ORDER = ("ratios", "table", "startup", "memory", "burst", "swap", "soak")
+ORDER = ("ratios", "against", "table", "startup", "memory", "burst", "swap", "soak")
 BUSY = os.getloadavg()[0]  # at the start: whatever else the machine was doing
 HEAD = "# Results\n\nWritten by `python -m bench`. README.md tells how to read it and what cannot be compared.\n"
 

@@ -64,6 +64,7 @@ class Blockerd(Server):
     logs = "every attempt, to disk"
     how = "mmapped table"
     words: ClassVar[tuple[str, ...]] = ("dns",)
+    checkout: Path = Path(__file__).parent.parent
 
     def missing(self) -> str:
         done = self.run("version")
@@ -103,7 +104,7 @@ class Blockerd(Server):
         return [*self.program_words(), *self.words]
 
     def environment(self) -> dict[str, str] | None:
-        return checkout_environment()
+        return checkout_environment(self.checkout)
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """One blockerd command with this server's configuration, to its end."""
@@ -112,7 +113,7 @@ class Blockerd(Server):
             capture_output=True,
             text=True,
             env=self.environment(),
-            cwd=Path(__file__).parent.parent,
+            cwd=self.checkout,
             check=False,
         )
 
@@ -132,8 +133,7 @@ class Daemon(Blockerd):
     words = ("run",)
 
 
-def checkout_environment() -> dict[str, str]:
-    """The caller's environment, this checkout first on the import path, without the caller's own configuration."""
-    root = str(Path(__file__).parent.parent)
+def checkout_environment(checkout: Path) -> dict[str, str]:
+    """The caller's environment, `checkout` first on the import path, without the caller's own configuration."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("BLOCKERD_")}
-    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, [root, kept.get("PYTHONPATH", "")]))}
+    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, [str(checkout), kept.get("PYTHONPATH", "")]))}

@@ -88,6 +88,21 @@ def raise_descriptor_limit(wanted: int = 16384) -> int:
     return soft
 
 
+def share_heap() -> None:
+    """Has all threads take memory from one heap, where this is glibc; called before the first thread begins.
+
+    With a heap for each thread, what one of them frees is not there for the others, and a process of many short jobs
+    grows for hours (mallopt(3), M_ARENA_MAX; docs/soak.md).
+    """
+    import ctypes
+
+    with suppress(AttributeError, OSError, TypeError):  # another C library; TypeError: Windows
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+_M_ARENA_MAX = -8
+
+
 class Instance:
     """The one instance of `what` on a state folder; holds a lock that ends with the process.
 

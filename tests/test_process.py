@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -169,3 +170,32 @@ def test_words_to_a_supervisor_that_is_gone_are_dropped():
     os.close(read)
     Lifeline(-1, write).say("ready")
     os.close(write)
+
+
+COUNT_HEAPS = """
+import ctypes, sys, threading
+from blockerd.process import share_heap
+if sys.argv[1] == "shared":
+    share_heap()
+meet, libc = threading.Barrier(4), ctypes.CDLL(None)
+def work():
+    held = [bytearray(4000) for _ in range(100)]
+    meet.wait()
+    del held
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+libc.fdopen.restype = ctypes.c_void_p
+out = libc.fdopen(1, b"w")
+libc.malloc_info(0, ctypes.c_void_p(out))
+libc.fflush(ctypes.c_void_p(out))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has its own ways")
+def test_threads_share_one_heap_once_told_to() -> None:
+    def heaps(how: str) -> int:
+        done = subprocess.run([sys.executable, "-c", COUNT_HEAPS, how], capture_output=True, text=True, check=True)
+        return done.stdout.count("<heap nr=")
+
+    assert heaps("shared") == 1 < heaps("as they are")

@@ -127,9 +127,22 @@ def _install(
         warn(f"{str(error) or 'interrupted'}; everything that it had changed is taken back")
         with suppress(ManifestError, OSError):
             applier.undo(data=False, tell=warn, since=begun)
+        if live and begun:
+            _still_answered(applier, settings)
         return 1
     say(bold("Installed.") + " Programs of this computer now ask blockerd; `blockerd status` says how it is.")
     return 0
+
+
+def _still_answered(applier: Applier, settings: Settings) -> None:
+    """After a repair that was taken back, programs ask the filter of the install before it, which by now has the
+    settings of today. Where it does not answer them, nobody is led to it any more.
+    """
+    if _restarted(settings) or looking.resolves(8.0):
+        return
+    warn("the filter does not answer as it is set up now, and names do not resolve:")
+    with suppress(ManifestError, OSError):
+        _lead_away(applier, settings)
 
 
 def run_uninstall(args: argparse.Namespace) -> int:
@@ -187,17 +200,27 @@ def run_rescue(args: argparse.Namespace) -> int:
         raise Stop("rescue-network changes the system: run it as root (sudo blockerd rescue-network)")
     _undos(applier)
     settings = _settings(args)
-    if live and settings:
-        for unit in rescue.UNITS:
-            run(("systemctl", "restart", unit))
-        if not looking.proves(settings, 8.0) and looking.resolves():
-            say("The filter runs and names resolve; nothing had to be changed.")
-            return 0
+    if live and settings and _restarted(settings) and looking.resolves():
+        say("The filter runs and names resolve; nothing had to be changed.")
+        return 0
+    troubles = _lead_away(applier, settings)
+    return 1 if troubles or (live and not looking.resolves(15.0)) else 0
+
+
+def _restarted(settings: Settings) -> bool:
+    """Starts the filter again; True if programs get answers from it soon."""
+    for unit in rescue.UNITS:
+        run(("systemctl", "restart", unit))
+    return not looking.proves(settings, 8.0)
+
+
+def _lead_away(applier: Applier, settings: Settings | None) -> list[Undo]:
+    """Takes back what leads questions to the filter, and returns what could not be; the rest of the install stays."""
     _note_rescue(settings)
     troubles = applier.undo(data=False, tell=warn, only=rescue.is_network, forget=False)
     say("This system asks the resolvers it asked before, after a restart too. Filter, locks and record are as they")
     say("were; requests made now are not filtered, and that is on record. Back again: blockerd install")
-    return 1 if troubles or (live and not looking.resolves(15.0)) else 0
+    return troubles
 
 
 def _note_rescue(settings: Settings | None) -> None:

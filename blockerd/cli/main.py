@@ -55,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Stop as stop:
         warn(str(stop))
         return stop.code
+    except owner.Unreachable as error:
+        warn(str(error))
+        return 2
     except PermissionError as error:
         with_sudo = "" if owner.is_root() else "; try it with sudo"
         warn(f"{error.filename or 'blockerd'}: {error.strerror}{with_sudo}")

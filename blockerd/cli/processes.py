@@ -13,7 +13,7 @@ from typing import Any
 
 from blockerd.cli import owner
 from blockerd.cli.output import Stop, bold, path_of, say, settings_of, warn
-from blockerd.process import ENV_LIFE, AlreadyRunning, Instance, Lifeline
+from blockerd.process import ENV_LIFE, AlreadyRunning, Instance, Lifeline, share_heap
 from blockerd.settings import Endpoint, Settings, load
 
 
@@ -74,6 +74,7 @@ def run_control(args: argparse.Namespace) -> int:
     _log()
     owner.for_good(settings.state.dir)
     _only(settings, "control")
+    share_heap()
     from blockerd.control.process import main
 
     main(settings, _reload(args), Lifeline.from_environment())

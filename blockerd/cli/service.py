@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from blockerd.cli.output import settings_of
-from blockerd.process import control_socket
+from blockerd.process import control_socket, share_heap
 from blockerd.settings import Settings
 from blockerd.system import probe
 from blockerd.system.drift import Answer
@@ -38,6 +38,7 @@ def run_service(args: argparse.Namespace) -> int:
 
     settings = settings_of(args)
     notifier = Notifier.from_environment(os.environ)
+    share_heap()
     alive = {"dns": dns_alive, "control": control_alive}[args.process]
     threading.Thread(target=watch, args=(notifier, lambda: alive(settings)), daemon=True).start()
     return run_dns(args) if args.process == "dns" else run_control(args)

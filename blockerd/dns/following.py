@@ -31,6 +31,7 @@ class Following:
         self._folder = folder
         self._make_guard = make_guard
         self._stamp: tuple[int, ...] = ()
+        self._missed = False
         self._looked = 0.0
 
     def again(self) -> None:
@@ -49,7 +50,8 @@ class Following:
         waits = not self.problem or self._looked <= now < self._looked + BAD_AGAIN
         if stamp == self._stamp and waits:
             return None
-        changed, self._stamp, self._looked = stamp != self._stamp, stamp, now
+        changed, self._stamp, self._looked = stamp != self._stamp or self._missed, stamp, now
+        self._missed = True
         told: list[str] = []
         try:
             guard = self._make_guard()
@@ -57,6 +59,7 @@ class Following:
         except (SnapshotError, GuardError, OSError, ValueError, KeyError, TypeError) as error:
             self._tell(str(error))
             return None
+        self._missed = False
         if policy.table.protected_digest != guard.digest:
             told.append("protected names have changed since the last build; if this stays, run: blockerd lists build")
         self._tell("; ".join(told))

@@ -252,10 +252,20 @@ def _open(fd: int, path: Path) -> Table:
         at = -(-at // _ALIGN) * _ALIGN
         parts[name] = view[at : at + meta["lengths"][name]]
         at += meta["lengths"][name]
-    return _table(meta, seed, parts)
+    return _table(meta, seed, parts, checksum)
 
 
-def _table(meta: Mapping[str, Any], seed: int, parts: Mapping[str, memoryview]) -> Table:
+def checksum_in(path: Path) -> bytes:
+    """The checksum that the snapshot in `path` says it has, which tells it from another; empty where unreadable."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEADER.size)
+    except OSError:
+        return b""
+    return bytes(HEADER.unpack(head)[6]) if len(head) == HEADER.size else b""
+
+
+def _table(meta: Mapping[str, Any], seed: int, parts: Mapping[str, memoryview], checksum: bytes = b"") -> Table:
     combos = tuple(_combo(got) for got in meta["combos"])
     patterns = [(_rule(rule), _combo(combo)) for rule, combo in meta["patterns"]]
     return Table(
@@ -273,6 +283,7 @@ def _table(meta: Mapping[str, Any], seed: int, parts: Mapping[str, memoryview]) 
         tld_rules=meta["tld_rules"],
         important=any(c.important for c in combos) or any(c.important for _, c in patterns),
         protected_digest=meta["protected"],
+        checksum=checksum,
     )
 
 

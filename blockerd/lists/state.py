@@ -166,18 +166,30 @@ def open_policy(
     state = read_state(folder, pointer)
     generation = pointer.generation
     try:
-        table = _table(folder, generation, live)
+        table = _table(folder, generation, live, tell)
     except snapshot.SnapshotError as error:
         generation -= 1
         try:
-            table = _table(folder, generation, live)
+            table = _table(folder, generation, live, tell)
         except snapshot.SnapshotError:
             raise error from None
         tell(f"{error}; until then policy {generation}, the one before it, is used")
     return Policy(generation, table, state, guard.names)
 
 
-def _table(folder: Path, generation: int, live: Policy | None) -> Table:
-    if live and live.generation == generation:
-        return live.table
-    return snapshot.open_table(folder / f"policy-{generation}.snapshot")
+def _table(folder: Path, generation: int, live: Policy | None, tell: Callable[[str], None]) -> Table:
+    """That of `live` where it is the one on disk, or where that has become unreadable since.
+
+    The number alone does not tell: it begins again at 1 in a folder that was emptied under a running resolver.
+    """
+    path = folder / f"policy-{generation}.snapshot"
+    same = live.table if live and live.generation == generation else None
+    if same and snapshot.checksum_in(path) == same.checksum:
+        return same
+    try:
+        return snapshot.open_table(path)
+    except snapshot.SnapshotError as error:
+        if same is None:
+            raise
+        tell(f"{error}; until then the names in memory are used")
+        return same

@@ -94,6 +94,7 @@ class Table:
 
     `slots` (u64) is the hash table with `size` home slots; `rule_of` (u32, by slot), `lines` (u32, by rule),
     `names` (wire names one after another, by rule) and `marks` (u32 offset of every `MARK`-th name) are the cold part.
+    `checksum` is that of its file, empty where it has none.
     """
 
     size: int
@@ -110,6 +111,7 @@ class Table:
     tld_rules: bool
     important: bool
     protected_digest: str
+    checksum: bytes = b""
 
     MARK = 32
 

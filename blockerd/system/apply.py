@@ -451,7 +451,8 @@ def _give(path: Path, to: Before, *, below: bool) -> None:
     os.chown(path, to.uid, to.gid)
     for _, folders, files, at in os.fwalk(path) if below else ():
         for name in (*folders, *files):
-            os.chown(name, to.uid, to.gid, dir_fd=at, follow_symlinks=False)
+            with suppress(FileNotFoundError):  # the services may be at work in it
+                os.chown(name, to.uid, to.gid, dir_fd=at, follow_symlinks=False)
 
 
 def _entry(root: Path, file: str, name: str) -> list[str]:

@@ -7,7 +7,7 @@ none. The resolver does not wait for a network: it needs none to refuse. Called 
 from pathlib import PurePosixPath
 
 from blockerd.system import resolved
-from blockerd.system.picture import Machine
+from blockerd.system.picture import Machine, loopback
 from blockerd.system.steps import Command, File, Folder, Link, Owned, Step, digest
 from blockerd.system.watched import Watched, words
 from blockerd.system.wish import Places, Way, Wish
@@ -133,14 +133,20 @@ def beside(wish: Wish, machine: Machine, way: Way) -> tuple[Step, ...]:
             )
         ),
         Command("systemd reads its units again", forward=("systemctl", "daemon-reload")),
-        *_forgotten(wish, machine, way),
+        *_forgotten(machine, way),
         *(start(machine, name) for name, _ in texts),
     )
 
 
-def _forgotten(wish: Wish, machine: Machine, way: Way) -> tuple[Step, ...]:
-    """On the way back, once the guard has ended: what it wrote below /run goes, and systemd-resolved reads that."""
-    restart = wish.fallback and way is Way.PLAIN and machine.runs("systemd-resolved")  # else the takeover restarts it
+def _forgotten(machine: Machine, way: Way) -> tuple[Step, ...]:
+    """On the way back, once the guard has ended: what it wrote below /run goes, and systemd-resolved reads that.
+
+    With a guard that runs already this stands in the manifest of the install before, as in `start`; that is why no
+    fallback is asked for here: a later install may choose one.
+    """
+    if WATCHDOG in machine.units:
+        return ()
+    restart = way is Way.PLAIN and machine.runs("systemd-resolved")  # else the takeover restarts it
     return (
         *((resolved.back(),) if restart else ()),
         Command("what the guard keeps is forgotten", inverse=("rm", "-rf", resolved.FALLBACK, GUARD_FOLDER)),
@@ -204,6 +210,7 @@ def watchdog_unit(wish: Wish, way: Way) -> str:
     """Root with one capability, the one over networks: it writes one resolver file and restarts systemd-resolved."""
     python = PurePosixPath(wish.places.program).with_name("python")
     words = ["-m", "blockerd.system.watchdog", way.name.lower(), wish.fallback or "none", *wish.listen]
+    asks = ["localhost", *(address for address in resolved.asked(wish) if not loopback([address]))]
     return (
         f"{_HEAD}[Unit]\nDescription=blockerd's guard: resolvers that are named later, and the time without a filter\n"
         f"After={DNS}\n\n[Service]\nExecStart={python} {' '.join(words)}\n"
@@ -212,7 +219,8 @@ def watchdog_unit(wish: Wish, way: Way) -> str:
         f"RuntimeDirectory=blockerd-guard\nRuntimeDirectoryMode=0755\nRuntimeDirectoryPreserve=restart\n"
         f"ReadWritePaths={'/run' if way is Way.RESOLVED else '/etc /run'}\n"
         "CapabilityBoundingSet=CAP_NET_ADMIN\n"
-        "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK\nIPAddressDeny=any\nIPAddressAllow=localhost\n"
+        "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK\nIPAddressDeny=any\n"
+        f"IPAddressAllow={' '.join(asks)}\n"
         "\n[Install]\nWantedBy=multi-user.target\n"
     )
 

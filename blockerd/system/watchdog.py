@@ -2,8 +2,8 @@
 and resolvers that a network or a VPN names later are taken from the system again (`system.links`).
 
 A process of its own, so that it lives when the filter does not: `python -m blockerd.system.watchdog WAY FALLBACK|none
-LISTEN...`. Asks loopback only; writes a file below /run, and /etc/resolv.conf where that is ours, and restarts
-systemd-resolved.
+LISTEN...`. Asks where programs ask, and nobody else; writes a file below /run, and /etc/resolv.conf where that is ours,
+and restarts systemd-resolved.
 """
 
 import sys
@@ -18,7 +18,7 @@ from blockerd.system.drift import Answer
 from blockerd.system.links import Links
 from blockerd.system.nftables import TABLE
 from blockerd.system.probe import filtered
-from blockerd.system.resolved import FALLBACK, drop_in, resolv_conf
+from blockerd.system.resolved import FALLBACK, asked, drop_in, resolv_conf
 from blockerd.system.wish import Way, Wish
 
 DEAD_AFTER = 6.0
@@ -142,7 +142,7 @@ def main(words: Sequence[str]) -> int:
         sys.stderr.write(text + "\n")
 
     links = Links(way, wish, run)
-    watch(way, fallback, wish, alive=lambda: filtered(listen[0], _NAME) is not Answer.NONE, say=say, links=links)
+    watch(way, fallback, wish, alive=lambda: filtered(asked(wish)[0], _NAME) is not Answer.NONE, say=say, links=links)
     return 0
 
 

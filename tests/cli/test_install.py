@@ -8,20 +8,25 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from blockerd.cli import doctor, looking
+from blockerd.cli import doctor, install, looking
 from blockerd.cli.install import _ended, offers
 from blockerd.cli.main import main
+from blockerd.cli.output import settings_of
 from blockerd.settings import ConfigUnreadable
+from blockerd.system import units
 from blockerd.system.apply import Applier, no_commands
 from blockerd.system.manifest import FOLDER, Manifest
+from blockerd.system.plan import Plan, plan
 from blockerd.system.steps import Undo
 from blockerd.system.watched import Watched
+from blockerd.system.wish import Way, Wish
 from tests.e2e.install import ROOT, environment
-from tests.system.machines import PLAIN, picture, put, tree
+from tests.system.machines import PLAIN, System, again, picture, put, tree
 
 as_root = pytest.mark.needs_kernel("installing into a tree: root", os.geteuid() == 0)
 
@@ -126,6 +131,47 @@ def test_a_disk_that_is_full_at_the_last_moment_takes_all_back(
     assert "No space left on device; everything that it had changed is taken back" in capsys.readouterr().err
     assert Applier(root, no_commands).undo(data=True, tell=lambda _: None) == []
     assert picture(root) == before
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("listens", "stays"),
+    [
+        pytest.param("127.0.0.1", True, id="listens where it did"),
+        pytest.param("127.0.0.2", False, id="listens elsewhere"),
+        pytest.param("nowhere", False, id="does not start"),
+    ],
+)
+def test_after_a_repair_that_failed_nobody_is_led_to_a_filter_that_does_not_answer(
+    listens: str, stays: bool, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """The settings were edited, and the resolver goes by them as soon as it is started again."""
+    root = folder / "machine"
+    tree(root, PLAIN)
+    system, settings = System(root), settings_of(argparse.Namespace(config=str(folder / "blockerd.toml")))
+    Applier(root, system.run).apply(plan(PLAIN, Wish()).steps)
+    Manifest(root).finish()
+    resolv = root / "etc/resolv.conf"
+    ours, listening = resolv.read_bytes(), ["127.0.0.1"]
+
+    def run(words: Sequence[str]) -> tuple[int, str]:
+        if tuple(words) == ("systemctl", "restart", units.DNS):
+            listening[0] = listens
+            return int(listens == "nowhere"), "the service did not start"
+        return (1, "no answer") if "blockerd.system.answers" in words else system.run(words)
+
+    def resolves(_seconds: float = 0.0) -> bool:
+        return any(f"nameserver {one}\n" in resolv.read_text() for one in (listening[0], "192.0.2.1"))
+
+    monkeypatch.setattr(install, "run", run)
+    monkeypatch.setattr(looking, "proves", lambda *_: "" if listening[0] in resolv.read_text() else "no answer")
+    monkeypatch.setattr(looking, "resolves", resolves)
+    made = Plan(Way.PLAIN, tuple(again(PLAIN, Wish())))
+    assert install._install(Applier(root, run), made, settings, "", lambda: made, live=True) == 1
+    assert resolves()
+    assert (resolv.read_bytes() == ours) == stays
+    assert Manifest(root).finished()
+    assert ("requests made now are not filtered" in capsys.readouterr().out) != stays
 
 
 def test_without_a_person_who_agreed_nothing_is_installed(folder: Path):

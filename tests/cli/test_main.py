@@ -12,6 +12,7 @@ import pytest
 import blockerd
 from blockerd.cli.main import GROUPS, main
 from blockerd.cli.output import path_of
+from blockerd.cli.owner import Unreachable
 from blockerd.cli.processes import said_to_be_shared
 from blockerd.report.consent import WORDS, Consent, give
 from blockerd.settings import load
@@ -164,6 +165,19 @@ def test_where_a_right_is_missing_a_command_ends_in_one_line(
     monkeypatch.setattr("os.getuid", lambda: 1000)
     assert main(["healthcheck", "--config", str(file)]) == 2
     assert capsys.readouterr().err == "/some/where: Permission denied; try it with sudo\n"
+
+
+def test_a_state_whose_owner_cannot_read_this_program_ends_a_command_in_one_line(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """`setup`, `install` and `uninstall` become the owner late, when all was asked."""
+
+    def refuse(_: object) -> object:
+        raise Unreachable("/state: belongs to somebody, who cannot read /program")
+
+    monkeypatch.setattr("blockerd.cli.status.settings_of", refuse)
+    assert main(["healthcheck", "--config", str(file)]) == 2
+    assert capsys.readouterr().err == "/state: belongs to somebody, who cannot read /program\n"
 
 
 @pytest.mark.parametrize("root", [False, True])

@@ -9,6 +9,7 @@ from blockerd.dns.following import BAD_AGAIN, Following
 from blockerd.lists.edit import go_live
 from blockerd.lists.guard import guard_of
 from blockerd.policy.decide import Policy
+from blockerd.policy.name import from_text
 from tests.lists.places import Place
 
 
@@ -106,6 +107,54 @@ def test_a_pointer_that_was_away_for_a_moment_leaves_no_problem_behind(place: Pl
     assert "no policy yet" in follower.following.problem
     (place.var / "away").rename(pointer)
     follower.tick()
+    assert follower.following.problem == ""
+
+
+def test_a_folder_that_was_emptied_and_built_anew_has_another_policy_of_the_same_number(place: Place):
+    follower = Follower(place)
+    follower.tick()
+    for path in place.var.iterdir():
+        if path.is_file():
+            path.unlink()
+    assert not follower.tick()
+    (place.folder / "mine.txt").write_text("another.test\n")
+    place.build()
+    assert follower.tick()
+    assert follower.live is not None
+    assert follower.shown[0] == 1
+    hits = [bool(follower.live.table.hits(from_text(name))) for name in ("listed.test", "another.test")]
+    assert hits == [False, True]
+
+
+@pytest.mark.parametrize("left", [None, b"\0" * 4096], ids=["lost", "overwritten"])
+def test_a_table_whose_file_is_gone_stays_in_use(place: Place, left: bytes | None):
+    follower = Follower(place)
+    follower.tick()
+    path = place.var / "policy-1.snapshot"
+    path.unlink()
+    if left:
+        path.write_bytes(left)
+    _block(place, "no.test")
+    assert follower.tick()
+    assert follower.live is not None
+    assert follower.live.table.hits(from_text("listed.test"))
+    assert "the names in memory are used" in follower.following.problem
+
+
+def test_a_change_of_own_rules_that_could_not_be_read_at_first_is_taken_up_later(place: Place):
+    follower = Follower(place)
+    follower.tick()
+    before = follower.shown
+    _block(place, "no.test")
+    state = place.var / "policy.state"
+    copies = [(path, path.read_bytes()) for path in (state, *place.var.glob("policy.state.*"))]
+    for path, _ in copies:
+        path.unlink()
+    assert not follower.tick()
+    for path, data in copies:
+        path.write_bytes(data)
+    assert [follower.tick(BAD_AGAIN) for _ in range(2)] == [True, False]
+    assert follower.shown == (before[0], before[1] + 1)
     assert follower.following.problem == ""
 
 

@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,12 +11,11 @@ import pytest
 from blockerd.system import nftables, rescue, units
 from blockerd.system.apply import MARK, Applier, ApplyError, Moment, look
 from blockerd.system.manifest import BALLAST, FOLDER, ManifestError
-from blockerd.system.picture import Machine
 from blockerd.system.plan import plan
 from blockerd.system.resolved import DROP_IN, FALLBACK
-from blockerd.system.steps import Command, File, Folder, Foreign, Link, Step, told
+from blockerd.system.steps import Command, File, Folder, Foreign, Link, Owned, Step
 from blockerd.system.wish import Places, Way, Wish
-from tests.system.machines import DESKTOP, MACHINES, PLAIN, System, picture, put, tree
+from tests.system.machines import DESKTOP, MACHINES, PLAIN, System, again, picture, put, tree
 
 WISH = Wish(fallback="192.0.2.9", chat_ports=True)
 PLANS = {
@@ -115,21 +113,10 @@ def test_installing_twice_and_uninstalling_once_gives_the_tree_back(name: str, t
     tree(tmp_path, machine)
     before = picture(tmp_path)
     applier(tmp_path).apply(steps)
-    again = [step for step in steps if not (isinstance(step, Command) and "useradd" in step.forward)]
-    applier(tmp_path).apply([step for step in again if not (isinstance(step, File) and step.expect is not None)])
+    once_more = [step for step in steps if not (isinstance(step, Command) and "useradd" in step.forward)]
+    applier(tmp_path).apply([step for step in once_more if not (isinstance(step, File) and step.expect is not None)])
     applier(tmp_path).undo(data=True, tell=lambda _: None)
     assert picture(tmp_path) == without_lib(before)
-
-
-def again(machine: Machine, wish: Wish) -> list[Step]:
-    """The steps for a machine on which all of ours runs; files that must be as at the first look are left out."""
-    ours = {
-        step.forward[-1]
-        for step in plan(machine, wish).steps
-        if isinstance(step, Command) and "restart" in told(step)[0]
-    }
-    then = replace(machine, units=machine.units | ours, users=frozenset({wish.places.user, wish.places.probe_user}))
-    return [step for step in plan(then, wish).steps if not (isinstance(step, File) and step.expect is not None)]
 
 
 def leads_here(root: Path) -> bool:
@@ -186,6 +173,7 @@ def test_a_repair_that_fails_at_any_moment_leaves_the_install_before_it(name: st
         system = System(root)
         assert Applier(root, system.run).undo(data=False, tell=lambda _: None, since=begun) == []
         assert not [words for words in system.ran if words[:2] == ("systemctl", "stop")]
+        assert not [words for words in system.ran if units.GUARD_FOLDER in words], "the guard runs on"
         kept = Applier(root).manifest
         assert kept.finished()
         assert kept.path.read_bytes().startswith(text)
@@ -239,6 +227,24 @@ def test_what_was_handed_to_the_service_belongs_to_its_owner_again(tmp_path: Pat
     applier(tmp_path).undo(data=False, tell=lambda _: None)
     assert owners(state, state / "own/block.txt") == [(1234, 1235, 0o755), (1234, 1235, 0o644)]
     assert owners(config.parent, config) == [(0, 0, 0o711), (0, 0, 0o604)]
+
+
+@as_root
+def test_a_file_that_goes_while_the_state_is_handed_over_is_no_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    tree(tmp_path, PLAIN)
+    put(tmp_path, "/etc/passwd", b"blockerd:x:994:994::/:/usr/sbin/nologin\n")
+    for name in ("dns.new", "zone"):
+        put(tmp_path, f"/var/lib/blockerd/{name}", b"")
+    walk = os.fwalk
+
+    def listed(top: Path) -> Iterator[tuple[str, list[str], list[str], int]]:
+        for folder, folders, files, at in walk(top):
+            (Path(folder) / "dns.new").unlink()
+            yield folder, folders, sorted(files), at
+
+    monkeypatch.setattr(os, "fwalk", listed)
+    applier(tmp_path).apply([Owned("the service's", "/var/lib/blockerd", "blockerd:blockerd", 0o700, below=True)])
+    assert owners(tmp_path / "var/lib/blockerd/zone") == [(994, 994, 0o644)]
 
 
 def owners(*paths: Path) -> list[tuple[int, int, int]]:

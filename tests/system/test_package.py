@@ -57,6 +57,14 @@ def test_the_package_goes_only_when_all_is_taken_back(code: int, goes: bool, roo
     assert ("the package stays" in done.stderr) != goes
 
 
+def test_it_is_taken_back_with_the_configuration_it_was_installed_with(root: Path):
+    """Which one that is, the program finds itself, as long as none is named to it."""
+    program = root / "opt/blockerd/bin/blockerd"
+    program.write_text(f'#!/bin/sh\necho "$@" >{root}/asked\n')
+    assert script(root, "prerm", "remove").returncode == 0
+    assert (root / "asked").read_text() == "uninstall --send neutral --data keep\n"
+
+
 def test_an_upgrade_takes_nothing_back(root: Path):
     (root / "opt/blockerd/bin/blockerd").write_text("#!/bin/sh\nexit 1\n")
     assert script(root, "prerm", "upgrade", "2.0").returncode == 0

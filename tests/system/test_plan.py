@@ -10,7 +10,7 @@ from blockerd.system.plan import PlanError, choose, plan, shown
 from blockerd.system.resolved import DROP_IN, FALLBACK, RESOLV
 from blockerd.system.steps import Command, File, Link, Owned
 from blockerd.system.wish import Places, Way, Wish
-from tests.system.machines import DESKTOP, MACHINES, PLAIN, SERVER, TOOLS, WSL
+from tests.system.machines import DESKTOP, MACHINES, PLAIN, SERVER, TOOLS, WSL, again
 
 UPLINK = Machine(resolv=Resolv.UPLINK, units=frozenset({"systemd-resolved.service"}), tools=TOOLS)
 BESIDE = Machine(
@@ -59,6 +59,7 @@ def test_no_second_resolver_is_named_anywhere(name: str):
             assert b"127.0.0.1" in step.content
 
 
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "by a later install"])
 @pytest.mark.parametrize(
     ("machine", "way"),
     [
@@ -67,8 +68,12 @@ def test_no_second_resolver_is_named_anywhere(name: str):
         pytest.param(BESIDE, Way.PLAIN, id="beside resolved"),
     ],
 )
-def test_on_the_way_back_the_fallback_goes_between_the_guard_and_systemd_resolved(machine: Machine, way: Way):
-    steps = plan(machine, Wish(fallback="192.0.2.9", way=way)).steps
+def test_on_the_way_back_the_fallback_goes_between_the_guard_and_systemd_resolved(
+    machine: Machine, way: Way, later: bool
+):
+    wish = Wish(fallback="192.0.2.9", way=way)
+    steps = plan(machine, replace(wish, fallback="") if later else wish).steps
+    steps += tuple(again(machine, wish)) if later else ()
     back = [step.inverse for step in reversed(steps) if isinstance(step, Command) and step.inverse]
     gone = back.index(("rm", "-rf", FALLBACK, units.GUARD_FOLDER))
     assert back.index(("systemctl", "stop", units.WATCHDOG)) < gone

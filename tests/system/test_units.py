@@ -3,16 +3,19 @@
 import re
 import subprocess
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
-from blockerd.system import nftables, units
+from blockerd.system import nftables, units, watchdog
+from blockerd.system.drift import Answer
 from blockerd.system.picture import Machine, NetLink
 from blockerd.system.watched import Watched, watched_from, words
 from blockerd.system.wish import BrowserWish, Way, Wish
 
 WISH = Wish(fallback="192.0.2.9", proxy=True, chat_ports=True, browsers=BrowserWish(private_mode=True))
+LAN = Wish(listen=("192.0.2.2", "2001:db8::2"), fallback="192.0.2.9")
 MACHINE = Machine(tools=frozenset({"nft"}), links=(NetLink("wg0", kind="wireguard"),))
 TEXTS = {
     units.DNS: units.dns_unit(WISH.places),
@@ -21,6 +24,7 @@ TEXTS = {
     units.PROBE: units.probe_unit(WISH, MACHINE),
     units.WATCHDOG: units.watchdog_unit(WISH, Way.PLAIN),
     f"resolved-{units.WATCHDOG}": units.watchdog_unit(WISH, Way.RESOLVED),
+    f"lan-{units.WATCHDOG}": units.watchdog_unit(LAN, Way.PLAIN),
     units.AGENT: units.agent_unit(WISH.places, "root"),
     nftables.UNIT: units.belt_unit(nftables.RULES),
 }
@@ -60,6 +64,34 @@ def test_only_the_resolver_may_bind_a_low_port():
 def test_the_resolver_waits_for_no_network():
     assert "network-online" not in TEXTS[units.DNS]
     assert "Before=nss-lookup.target" in TEXTS[units.DNS]
+
+
+@pytest.mark.parametrize(
+    ("listen", "allowed"),
+    [
+        pytest.param(("127.0.0.1", "::1"), "localhost", id="loopback"),
+        pytest.param(("192.0.2.2", "127.0.0.1"), "localhost", id="loopback is there too"),
+        pytest.param(LAN.listen, "localhost 192.0.2.2 2001:db8::2", id="not on loopback"),
+    ],
+)
+def test_the_guard_may_reach_the_filter_that_it_asks_and_nobody_else(
+    listen: tuple[str, ...], allowed: str, monkeypatch: pytest.MonkeyPatch
+):
+    text = units.watchdog_unit(Wish(listen=listen), Way.PLAIN)
+    assert re.findall("IPAddress.*", text) == ["IPAddressDeny=any", f"IPAddressAllow={allowed}"]
+    asked: list[str] = []
+
+    def filtered(address: str, _name: str) -> Answer:
+        asked.append(address)
+        return Answer.FILTERED
+
+    monkeypatch.setattr(watchdog, "filtered", filtered)
+    monkeypatch.setattr(watchdog, "watch", lambda *_, alive, **__: alive())
+    words = re.search(r"blockerd\.system\.watchdog (.*)", text)
+    assert words
+    assert watchdog.main(words.group(1).split()) == 0
+    (address,) = asked
+    assert ip_address(address).is_loopback or address in allowed.split()
 
 
 def test_what_the_probe_looks_after_survives_its_command_line():
