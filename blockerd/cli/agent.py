@@ -3,34 +3,49 @@
 import argparse
 import os
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from blockerd.cli.output import Stop, dump, say, settings_of, warn
-from blockerd.settings import Settings
+
+PATIENCE = 20.0
+"""Seconds for which an agent waits for a `control` that is just starting; then systemd starts it again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What an agent goes by: where it is heard and keeps its buffers, which titles it keeps, and the address of
+    blockerd's own proxy ("" none), which is no way round the filter."""
+
+    state: Path
+    socket: Path
+    titles: bool
+    hide: tuple[str, ...]
+    own_proxy: str
 
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
     """Adds the command of this file."""
     agent = commands.add_parser("agent", help="measure screen time in this session", allow_abbrev=False)
     agent.add_argument("--check", action="store_true", help="say what can be measured here, and end")
-    agent.add_argument("--socket", type=Path, help="where control hears it; left out: in the state folder")
+    agent.add_argument("--socket", type=Path, help="where control hears it and tells its settings")
     agent.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit 0 done, 1 nothing can be measured here or an agent runs already."""
+    """Exit 0 done, 1 nothing can be measured here, an agent runs already, or `control` does not answer."""
     import logging
 
-    settings = settings_of(args)
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stderr)
     try:
-        return _check(args, settings) if args.check else _run(settings, args.socket)
+        return _check(args) if args.check else _run(args)
     except ImportError as error:
         raise Stop(f"{error.name or error} is missing: install blockerd[agent]", 1) from None
 
 
-def _run(settings: Settings, socket: Path | None) -> int:
+def _run(args: argparse.Namespace) -> int:
     from blockerd.screentime.probe import choose
 
     choice = choose(os.environ, sys.platform)
@@ -43,21 +58,49 @@ def _run(settings: Settings, socket: Path | None) -> int:
 
     if choice.name == "unknown":
         warn(f"screen time is unknown here: {choice.why}")
-    base = folder(settings.state.dir, os.environ)
+    bounds = _bounds(args)
+    base = folder(bounds.state, os.environ)
     try:
         buffer = open_buffer(base, session_key(os.environ))
-        probe = open_probe(choice, titles=settings.agent.titles)
+        probe = open_probe(choice, titles=bounds.titles)
     except InUse as error:
         raise Stop(f"blockerd agent is already running in this session ({error})", 1) from None
     except ProbeError as error:
         raise Stop(str(error), 1) from None
     except OSError as error:
         raise Stop(f"{base}: {error.strerror or error}; the agent needs a folder it may write to", 1) from None
-    heard = socket or settings.state.dir / "run" / "control.sock"
-    own = str(settings.proxy.listen) if settings.proxy.enabled else ""
-    rules = Rules(settings.agent.titles, (*HIDDEN, *settings.agent.hide))
-    main(Setup(choice.name, heard, rules, signs=lambda: _signs(Path.home(), own)), probe, buffer)
+    rules, own = Rules(bounds.titles, (*HIDDEN, *bounds.hide)), bounds.own_proxy
+    main(Setup(choice.name, bounds.socket, rules, signs=lambda: _signs(Path.home(), own)), probe, buffer)
     return 0
+
+
+def _bounds(args: argparse.Namespace) -> Bounds:
+    """From the settings; with --socket from `control`, since after an install they are not for this user to read."""
+    if args.socket:
+        return _told(args.socket)
+    settings = settings_of(args)
+    own = str(settings.proxy.listen) if settings.proxy.enabled else ""
+    heard = settings.state.dir / "run" / "control.sock"
+    return Bounds(settings.state.dir, heard, settings.agent.titles, settings.agent.hide, own)
+
+
+def _told(socket: Path) -> Bounds:
+    import asyncio
+
+    from blockerd.screentime.link import ask
+    from blockerd.system.wish import Places
+
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            got = asyncio.run(ask(socket, {"do": "bounds"}, 10))
+            hide = tuple(str(pattern) for pattern in got["hide"])
+            return Bounds(Path(Places().state), socket, got["titles"] is True, hide, str(got["proxy"]))
+        except (OSError, ValueError, KeyError, TypeError, TimeoutError) as error:
+            if time.monotonic() > end:
+                why = getattr(error, "strerror", "") or str(error) or "no answer"
+                raise Stop(f"{socket}: {why}; nothing is measured before it answers", 1) from None
+        time.sleep(1)  # nothing tells when it begins to listen; `end` bounds the wait
 
 
 def _signs(home: Path, own_proxy: str) -> dict[str, str]:
@@ -66,7 +109,7 @@ def _signs(home: Path, own_proxy: str) -> dict[str, str]:
     return {one.key: one.text for one in findings(home, own_proxy)}
 
 
-def _check(args: argparse.Namespace, settings: Settings) -> int:
+def _check(args: argparse.Namespace) -> int:
     """What `doctor` says about screen time."""
     from blockerd.screentime.probe import ProbeError, choose, open_probe
 

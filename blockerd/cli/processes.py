@@ -103,8 +103,9 @@ def _only(settings: Settings, what: str) -> Instance:
         Stop: another one runs, or the state folder takes no file.
     """
     try:
-        # A supervised child follows another, which may not have ended yet.
-        instance = Instance(settings, what, 2.5 if ENV_LIFE in os.environ else 0.1)
+        # A supervised child follows another, which may not have ended yet, and a unit may meet a look at who runs.
+        follows = {ENV_LIFE, "NOTIFY_SOCKET"} & os.environ.keys()
+        instance = Instance(settings, what, 2.5 if follows else 0.1)
     except AlreadyRunning as error:
         raise Stop(f"{error}; state folder {settings.state.dir}; stop that one first") from None
     except OSError as error:

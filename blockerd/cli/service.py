@@ -46,14 +46,15 @@ def run_service(args: argparse.Namespace) -> int:
 
 
 def watch(notifier: Notifier, alive: Callable[[], bool], pause: Callable[[float], None] = time.sleep) -> None:
-    """Tells of readiness once, then of life at half the watchdog's time."""
+    """Tells of readiness once, then of life at half the watchdog's time; a look that saw none is made again soon, so
+    that one answer that came late ends nobody."""
     while not alive():
         pause(_ASK_EVERY)  # for its own first answer; the unit's TimeoutStartSec bounds the wait
     heard = notifier.tell("READY=1")
+    seen = True
     while heard and notifier.every:
-        pause(notifier.every)
-        if alive():
-            notifier.tell("WATCHDOG=1")
+        pause(notifier.every if seen else _ASK_EVERY)
+        seen = alive() and notifier.tell("WATCHDOG=1")
 
 
 def dns_alive(settings: Settings) -> bool:

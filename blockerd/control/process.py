@@ -320,7 +320,7 @@ class ControlProcess:
     async def _answer(self, line: bytes, uid: int, *, agents: bool = False) -> dict[str, Any]:
         request = json.loads(line)
         wanted = request.get("do") if isinstance(request, dict) else None
-        if wanted in ("heartbeats", "notices"):
+        if wanted in ("heartbeats", "notices", "bounds"):
             return await self._desk.answer(request, uid, self.keeper.agents()) or {}
         if wanted == "signs":
             return self._hands.take(request, uid)

@@ -64,6 +64,8 @@ class Desk:
         self._loop = asyncio.get_running_loop()
         if request.get("do") == "notices":
             return await self._wait(request.get("after"), uid)
+        if request.get("do") == "bounds":
+            return self._bounds()
         if request.get("do") != "heartbeats":
             return None
         try:
@@ -73,6 +75,12 @@ class Desk:
         for event in told.events:
             self._event(event)
         return told.answer
+
+    def _bounds(self) -> dict[str, Any]:
+        """What an agent needs of the settings, which its user may not read."""
+        settings = self._settings()
+        own = str(settings.proxy.listen) if settings.proxy.enabled else ""
+        return {"titles": settings.agent.titles, "hide": list(settings.agent.hide), "proxy": own}
 
     def tell(self, execute: Execute) -> None:
         """Makes notices of the attempts stored since the last call, and now and then of budgets near their end;

@@ -168,8 +168,18 @@ class Applier:
             return
         code, said = self._run(step.forward)
         if code and not step.may_fail:
-            last = said.splitlines()[-1] if said else f"ended with {code}"
-            raise ApplyError(f"{step.title}: {' '.join(step.forward)}: {last}")
+            why = self._why(step.forward, said) or f"ended with {code}"
+            raise ApplyError(f"{step.title}: {' '.join(step.forward)}: {why}")
+
+    def _why(self, words: Sequence[str], said: str) -> str:
+        """The last line of what a command said. systemctl's only says where to read on, so of a service that does not
+        start it is the first, with what the service itself said last.
+        """
+        lines = said.splitlines() or [""]
+        if words[0] != "systemctl" or len(lines) < 2:
+            return lines[-1]
+        _, own = self._run((*_LAST_WORDS, f"_SYSTEMD_UNIT={words[-1]}"))
+        return " ".join([lines[0], *own.splitlines()[-1:]])
 
     def undo(
         self,
@@ -268,6 +278,9 @@ class Applier:
             tell(f"{undo.path}: written by another program since; left as it is")
             return False
         return True
+
+
+_LAST_WORDS = ("journalctl", "--quiet", "--since=-3min", "--lines=1", "--output=cat", "_TRANSPORT=stdout")
 
 
 _GONE = {"userdel": 6, "systemctl": 5}

@@ -277,10 +277,28 @@ def agent_unit(places: Places, person: str) -> str:
 
 def _agent(places: Places, person: str) -> tuple[Step, ...]:
     path = f"{USER_FOLDER}/{AGENT}"
+    as_person = ("runuser", "-u", person, "--", "sh", "-c")
     return (
+        Command("what the agent keeps goes from the home folder", inverse=(*as_person, _NO_BUFFERS), data=True),
         File(f"screen time, of {person} alone", path, agent_unit(places, person).encode()),
         Link("screen time in each session of theirs", f"{USER_FOLDER}/graphical-session.target.wants/{AGENT}", path),
-    )
+        Command(
+            "screen time in the session that is open",
+            (*as_person, f"{_SESSION}systemctl --user daemon-reload; "
+             f"if systemctl --user -q is-active graphical-session.target; then systemctl --user start {AGENT}; fi"),
+            (*as_person, f"{_SESSION}systemctl --user stop {AGENT}"),
+            may_fail=True,
+        ),
+    )  # fmt: skip
+
+
+_SESSION = (
+    "export XDG_RUNTIME_DIR=/run/user/$(id -u); test -S $XDG_RUNTIME_DIR/systemd/private || exit 0; "  # no one is there
+)
+_NO_BUFFERS = (
+    "cd $(getent passwd $(id -u) | cut -d: -f6) && rm -rf .local/state/blockerd/agent && test -d .local/state/blockerd"
+    " && rmdir -p --ignore-fail-on-non-empty .local/state/blockerd; true"
+)
 
 
 def _ended(places: Places, process: str) -> str:

@@ -106,7 +106,8 @@ def left_behind(room: Room, before: dict[str, str]) -> dict[str, tuple[str, str]
 
 def resolves(room: Room, name: str = "example.com", user: str = "root") -> bool:
     """True if a program of the room finds an address."""
-    return room.try_run("runuser", "-u", user, "--", "getent", "ahosts", name).returncode == 0
+    as_user = () if user == "root" else ("runuser", "-u", user, "--")
+    return room.try_run(*as_user, "getent", "ahosts", name).returncode == 0
 
 
 _AS_CONTROL = r"""
@@ -131,3 +132,14 @@ def set_up(room: Room, typed: Sequence[str] = TYPED) -> str:
 def asked(room: Room) -> str:
     """What the home's router was asked."""
     return (room.tree / "tmp/lan/questions").read_text("utf-8", "replace")
+
+
+_EVENTS = (
+    "import json, sqlite3; c = sqlite3.connect('file:/var/lib/blockerd/journal.sqlite?mode=ro', uri=True); "
+    "print(json.dumps([[k, json.loads(p).get('what', '')] for k, p in c.execute('SELECT kind, payload FROM events')]))"
+)
+
+
+def recorded(room: Room) -> list[tuple[str, str]]:
+    """(kind, what) of each event in the log, in order."""
+    return [(kind, what) for kind, what in json.loads(room.run("python3", "-c", _EVENTS))]

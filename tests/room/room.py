@@ -12,9 +12,11 @@ import shutil
 import signal
 import stat
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,8 +43,22 @@ OURS_IN_RUN = ("run/blockerd*", "run/*/*.d/*blockerd*", "run/*/*/*.d/*blockerd*"
 CLEAN = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
 
 
+def _groups() -> Path | None:
+    """The control group (version 2) of this process, where groups of its own can be made; None without such."""
+    mounts = (line.split() for line in Path("/proc/self/mounts").read_text("utf-8").splitlines())
+    at = next((words[1] for words in mounts if words[2] == "cgroup2"), None)
+    own = [line[3:] for line in Path("/proc/self/cgroup").read_text("utf-8").splitlines() if line.startswith("0::")]
+    return Path(at, own[0].lstrip("/")) if at and own else None
+
+
+JOIN = ("bash", "-c", 'echo $$ >"$0/cgroup.procs"; exec "$@"')
+"""Joins a control group, then runs a command."""
+
+
 def _possible() -> bool:
     if os.geteuid() != 0 or shutil.which("unshare") is None or shutil.which("debootstrap") is None:
+        return False
+    if _groups() is None:
         return False
     if "overlay" not in Path("/proc/filesystems").read_text("ascii"):
         return False
@@ -72,33 +88,48 @@ def base(suite: str) -> list[Path]:
         shutil.copy("/etc/resolv.conf", least / "etc/resolv.conf")
         for unit in ("systemd-modules-load.service", "apt-daily.timer", "apt-daily-upgrade.timer"):
             (least / "etc/systemd/system" / unit).symlink_to("/dev/null")
-        apt = "apt-get -qq update && apt-get -qq install --no-install-recommends -y"
-        script = f"export DEBIAN_FRONTEND=noninteractive; {apt} {PACKAGES} && apt-get clean"
-        done = prepared([least], more, "sh", "-c", script, network=True)
+        done = prepared([least], more, "sh", "-c", f"{_apt(PACKAGES)}true", network=True)
         assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
         (more / ".made").touch()
     return [more / "upper", least]
 
 
-def program(suite: str) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """Layers called `name`, and the Debian packages that are there beside blockerd's: while that is built, and then."""
+
+    name: str
+    build: str = ""
+    run: str = ""
+
+
+PLAIN = Kit("program")
+SCREEN = Kit("screen", "gcc libc6-dev python3-dev libxcb1-dev", "libpam-systemd dbus-user-session xvfb openbox xterm")
+"""With all that screen time on X11 takes: the package's own part, sessions, an X server, a window manager, an app."""
+
+
+def program(suite: str, kit: Kit = PLAIN) -> list[Path]:
     """The layers with blockerd's package installed; built once a set of locked versions, the code as it is now."""
     with _alone(suite):
-        return _program(suite)
+        return _program(suite, kit)
 
 
-def _program(suite: str) -> list[Path]:
+def _program(suite: str, kit: Kit) -> list[Path]:
     layers = base(suite)
     stamp = hashlib.sha256()
     for path in (*sorted((ROOT / "locks").glob("*.txt")), ROOT / "pyproject.toml", *sorted(PACKAGING.rglob("*"))):
         stamp.update(path.read_bytes() if path.is_file() else b"")
-    made = STORE / f"{suite}-program-{stamp.hexdigest()[:12]}"
+    stamp.update(f"{kit.build} {kit.run}".encode() if kit is not PLAIN else b"")
+    made = STORE / f"{suite}-{kit.name}-{stamp.hexdigest()[:12]}"
     if not (made / ".made").exists():
         shutil.rmtree(made, ignore_errors=True)
         debs = made / "upper/var/lib/debs"
         debs.mkdir(parents=True)
-        made_there = _package(suite, layers)
+        made_there = _package(suite, layers, kit.build)
         shutil.copy(made_there, debs)
         shutil.rmtree(made_there.parents[2])
+        if kit.run:
+            _fetched(layers, made, kit.run)
         done = prepared(layers, made, "bash", "-c", "dpkg -i /var/lib/debs/*.deb")
         assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
         (made / ".made").touch()
@@ -128,7 +159,25 @@ def _current(suite: str, layers: Sequence[Path], made: Path) -> Path:
     return code / "upper"
 
 
-def _package(suite: str, layers: Sequence[Path]) -> Path:
+def _fetched(layers: Sequence[Path], made: Path, packages: str) -> None:
+    """Installs `packages` into the layer `made`; the file by which names are looked up meanwhile does not stay."""
+    resolv = made / "upper/etc/resolv.conf"
+    resolv.parent.mkdir(parents=True)
+    shutil.copy("/etc/resolv.conf", resolv)
+    done = prepared(layers, made, "sh", "-c", f"{_apt(packages)}true", network=True)
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
+    resolv.unlink()
+
+
+def _apt(packages: str) -> str:
+    """The beginning of a script that installs `packages`."""
+    if not packages:
+        return ""
+    apt = "apt-get -qq update && apt-get -qq install --no-install-recommends -y"
+    return f"export DEBIAN_FRONTEND=noninteractive; {apt} {packages} && apt-get clean && "
+
+
+def _package(suite: str, layers: Sequence[Path], needs: str) -> Path:
     """Builds the package in a layer that is thrown away, with this machine's own way to the package registries."""
     work = STORE / f"{suite}-build-{os.getpid()}"
     shutil.rmtree(work, ignore_errors=True)
@@ -137,7 +186,8 @@ def _package(suite: str, layers: Sequence[Path]) -> Path:
         if Path("/", name).exists():
             (work / "upper" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(Path("/", name), work / "upper" / name)
-    done = prepared(layers, work, "bash", "-c", "cd /src && bash packaging/build-deb /debs", network=True)
+    script = f"{_apt(needs)}cd /src && bash packaging/build-deb /debs"
+    done = prepared(layers, work, "bash", "-c", script, network=True)
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
     return next((work / "upper/debs").glob("*.deb"))
 
@@ -188,6 +238,8 @@ class Room:
         self.lower = list(lower)
         self.work = work
         self.leader = 0
+        self.group = Path()
+        """Its control group. Two systems in one would end, and wait for, each other's services of the same name."""
         self.timeless: frozenset[str] = frozenset()
         """Files that a program of the room writes anew with the same content: their times say nothing."""
         self._outer: subprocess.Popen[bytes] | None = None
@@ -195,10 +247,14 @@ class Room:
     def boot(self) -> "Room":
         """Starts it and waits until it is up."""
         self.work.mkdir(parents=True, exist_ok=True)
+        groups = _groups()
+        assert groups
+        self.group = Path(tempfile.mkdtemp(prefix="blockerd-room-", dir=groups))
+        self.group.chmod(0o755)  # its users have service managers too
         with (self.work / "console").open("ab") as console:
             begin = ("bash", str(BEGIN), str(self.work), ":".join(map(str, self.lower)))
             self._outer = subprocess.Popen(
-                [*WITH_US, *UNSHARE, "--kill-child", *begin],
+                [*JOIN, self.group, *WITH_US, *UNSHARE, "--kill-child", *begin],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console, env=CLEAN, start_new_session=True,
             )  # fmt: skip
         self._wait(lambda: self._child() > 0, "no first process")
@@ -223,7 +279,7 @@ class Room:
     def try_run(self, *words: str, stdin: str = "", timeout: float = 180) -> subprocess.CompletedProcess[str]:
         """Runs a command inside."""
         inside = [
-            "nsenter", "-t", str(self.leader), "-m", "-p", "-n", "-i", "-u", "-C",
+            *JOIN, str(self.group), "nsenter", "-t", str(self.leader), "-m", "-p", "-n", "-i", "-u", "-C",
             f"--root=/proc/{self.leader}/root", f"--wd=/proc/{self.leader}/root",
         ]  # fmt: skip
         return subprocess.run(
@@ -252,6 +308,9 @@ class Room:
         if self._outer:
             self._outer.wait(30)
         self.leader = 0
+        for folder, _, _ in os.walk(self.group, topdown=False) if self.group.name else ():
+            os.rmdir(folder)
+        self.group = Path()
 
     def snapshot(self) -> dict[str, str]:
         """Each path of the write layer with what it is now in the whole; volatile ones are left out, but for what

@@ -36,3 +36,15 @@ def test_check_says_why_nothing_can_be_measured(
     assert main(["agent", "--check", "--json", "--config", file]) == 1
     got = json.loads(capsys.readouterr().out)
     assert (got["probe"], got["app"], got["idle"]) == ("unknown", False, False)
+
+
+def test_an_installed_agent_reads_no_settings_and_waits_for_control(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """The settings are the service's and root's; `control` tells what an agent needs of them."""
+    monkeypatch.setattr("blockerd.cli.agent.PATIENCE", 0.0)
+    monkeypatch.setenv("XDG_SESSION_TYPE", "tty")
+    socket = tmp_path / "agent.sock"
+    assert main(["agent", "--socket", str(socket), "--config", str(tmp_path / "none.toml")]) == 1
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told == f"{socket}: No such file or directory; nothing is measured before it answers"

@@ -41,6 +41,7 @@ def ask(path: Path, request: dict[str, object]) -> dict[str, object]:
 
 def test_the_persons_agent_is_heard_and_nothing_else_is_answered(heard: Path):
     assert "last" in ask(heard, {"do": "notices"})
+    assert ask(heard, {"do": "bounds"}) == {"titles": False, "hide": [], "proxy": ""}
     for what in ("status", "erase", "report-halt"):
         assert list(ask(heard, {"do": what})) == ["error"]
 

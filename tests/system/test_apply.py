@@ -326,6 +326,22 @@ def test_a_command_that_ends_with_an_error_stops_the_install_and_names_it(tmp_pa
     assert picture(tmp_path) == without_lib(before)
 
 
+@pytest.mark.parametrize(
+    ("own", "said"), [("127.0.0.1:53: taken", r"failed\. 127\.0\.0\.1:53: taken$"), ("", r"failed\.$")]
+)
+def test_a_service_that_does_not_start_is_told_in_its_own_words(own: str, said: str, tmp_path: Path):
+    """systemctl's last line only says where to read on."""
+
+    def run(words: Sequence[str]) -> tuple[int, str]:
+        if words[0] == "journalctl":
+            assert words[-1] == "_SYSTEMD_UNIT=blockerd-dns.service"
+            return 0, own
+        return 1, "Job for blockerd-dns.service failed.\nSee journalctl for details."
+
+    with pytest.raises(ApplyError, match=said):
+        Applier(tmp_path, run).apply([Command("start", ("systemctl", "restart", "blockerd-dns.service"))])
+
+
 def test_a_file_that_changed_since_the_look_is_not_overwritten(tmp_path: Path):
     tree(tmp_path, DESKTOP)
     steps = plan(DESKTOP, WISH).steps
