@@ -107,7 +107,6 @@ _READ_AT_START = (
 """What the writer reads before it stores anything."""
 
 _BUSY_MS = 250
-_CACHE_KIB = 8 * 1024
 _WAL_BYTES = 32 * 1024 * 1024
 
 
@@ -222,7 +221,7 @@ def _set_up(db: apsw.Connection) -> None:
         raise apsw.CorruptError("quick_check")
     if db.pragma("journal_mode", "wal") != "wal":
         raise JournalError(f"{db.db_filename('main')}: no WAL on this file system: put state.dir on a local disk")
-    db.execute(f"PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -{_CACHE_KIB}")
+    db.execute("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")
     db.pragma("journal_size_limit", _WAL_BYTES)
     db.pragma("secure_delete", 1)
     if tuple(map(db.pragma, ("synchronous", "foreign_keys", "secure_delete"))) != (2, 1, 1):
