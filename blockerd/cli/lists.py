@@ -24,8 +24,6 @@ from blockerd.lists.trial import Trial, qtype_of
 from blockerd.model import Action, Decision, RuleRef
 from blockerd.policy.name import BadName, from_text, to_text
 
-FORMATS = ("auto", "hosts", "domains", "wildcard", "adblock", "dnsmasq", "rpz", "unbound", "squidguard", "regex")
-
 
 def register(commands: "argparse._SubParsersAction[Any]") -> None:
     """Adds the commands of this file."""
@@ -39,7 +37,7 @@ def register(commands: "argparse._SubParsersAction[Any]") -> None:
     test = verbs.add_parser("test", help="try one list alone", allow_abbrev=False)
     test.add_argument("file", metavar="FILE", help="a list, .gz, a squidGuard folder, or - for standard input")
     test.add_argument("names", nargs="*", metavar="NAME", help="names to decide; one a line on standard input if none")
-    test.add_argument("--format", choices=FORMATS, default="auto")
+    test.add_argument("--format", choices=formats.FORMATS, default="auto")
     test.add_argument("--qtype", default="A", help="question type, e.g. A, AAAA, HTTPS")
     test.add_argument("--reveal", action="store_true", help="show listed names and unread lines in full")
     test.set_defaults(run=run_test)

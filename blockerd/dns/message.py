@@ -58,7 +58,7 @@ _ZONE = (QTYPE.SOA, QTYPE.NS)
 _SERVICES = (64, 65)
 _UNREADABLE = (DNSError, DNSLabelError, CutShort, ValueError, KeyError, IndexError, struct.error)
 
-_MNAME, _RNAME = DNSLabel("localhost"), DNSLabel("nobody.invalid")
+_MNAME, _RNAME = DNSLabel([b"localhost"]), DNSLabel([b"nobody", b"invalid"])
 """They share no label: dnslib would compress one against the other and the hot path could not cut the tail out."""
 
 

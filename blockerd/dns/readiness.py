@@ -2,8 +2,8 @@
 
 asyncio makes an object and a system call for each socket that comes and goes and for each timer that is set and
 cancelled; a forwarded question has one of each. Here the sockets are in an epoll set of their own, which the loop
-watches as one (Linux; elsewhere the loop watches each). Deadlines are never cancelled, only found to be over, and
-those of one moment are in one row, so that setting one costs no more where there are many.
+watches as one (Linux; elsewhere the loop watches each). Deadlines of one moment are in one row: setting or dropping
+one costs no more where there are many, and nothing of one that was dropped is kept.
 Called by `dns.upstream` and `dns.listener`; one event loop, one thread.
 """
 
@@ -80,11 +80,11 @@ class Readiness:
 
 
 class Deadlines:
-    """Calls back at times of the loop's clock. What was set stays set: the callee finds out that it is late."""
+    """Calls back at times of the loop's clock."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._rows: dict[int, list[Callable[[], None]]] = {}
+        self._rows: dict[int, dict[Callable[[], None], None]] = {}
         self._order: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -93,10 +93,16 @@ class Deadlines:
         number = int(when / ROW) + 1
         row = self._rows.get(number)
         if row is None:
-            row = self._rows[number] = []
+            row = self._rows[number] = {}
             heappush(self._order, number)
             self._arm(number)
-        row.append(call)
+        row[call] = None
+
+    def drop(self, when: float, call: Callable[[], None]) -> None:
+        """Takes back what `at` was given, unless its time has come; a timer of the loop is not touched for it."""
+        row = self._rows.get(int(when / ROW) + 1)
+        if row and row.pop(call, self) is None and not row:
+            row.clear()  # which gives back the room of those that were in it
 
     def end(self) -> None:
         """Calls nobody any more."""

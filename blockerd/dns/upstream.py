@@ -150,7 +150,7 @@ class Upstreams:
 class _Asking:
     """The sockets of one exchange. Ends exactly once, by `_end`."""
 
-    __slots__ = ("_asked", "_done", "_exchange", "_owner", "_socks", "_tasks", "_try")
+    __slots__ = ("_asked", "_deadline", "_done", "_exchange", "_owner", "_socks", "_tasks", "_try")
 
     def __init__(self, owner: Upstreams, exchange: Exchange, done: Done) -> None:
         self._owner = owner
@@ -159,6 +159,7 @@ class _Asking:
         self._socks: list[socket.SocketType] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._try: Try | None = None
+        self._deadline: tuple[float, Callable[[], None]] | None = None
         self._asked = False
 
     def go_on(self, now: float) -> None:
@@ -178,11 +179,22 @@ class _Asking:
             sock = self._open(attempt)
             if sock:
                 self._try = attempt
-                self._owner.deadlines.at(attempt.until, partial(self._late, attempt))
+                self._wait(attempt)
                 self._owner.when_ready(self, attempt, sock)
                 return
             self._exchange.failed(attempt, now, refused=True)
         self._end(self._exchange.reply if self._asked else b"")
+
+    def _wait(self, attempt: Try) -> None:
+        """Until the time of `attempt` is over, and for no try before it any longer."""
+        self._forget_deadline()
+        deadline = self._deadline = attempt.until, partial(self._late, attempt)
+        self._owner.deadlines.at(*deadline)
+
+    def _forget_deadline(self) -> None:
+        if self._deadline:
+            self._owner.deadlines.drop(*self._deadline)
+            self._deadline = None
 
     def _open(self, attempt: Try) -> socket.SocketType | None:
         """A socket of its own for `attempt`, on a port that the system chose; None where there can be none."""
@@ -283,7 +295,7 @@ class _Asking:
         scan = self._exchange.scan
         for sock in self._socks:
             self._owner.sockets.close(sock)
-        del self._exchange, self._socks  # the deadlines of the tries hold this object for seconds yet, and little else
+        self._forget_deadline()
         current = asyncio.current_task(self._owner.loop) if self._tasks else None
         for task in self._tasks:
             if task is not current:

@@ -11,10 +11,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from blockerd.lists.formats import FORMATS
 from blockerd.lists.sources import shipped_folder
 from blockerd.model import CATEGORIES
 from blockerd.settings.address import https_url
+from blockerd.settings.keys import Format
 from blockerd.settings.value import Bad
 
 
@@ -88,6 +88,6 @@ def _entry(path: Path, number: int, row: dict[str, Any]) -> Entry:
         raise CatalogueError(f"{where}: {error}; correct it") from None
     if strange := [category for category in made.categories if category not in CATEGORIES] or not made.categories:
         raise CatalogueError(f"{where}: no category {strange}; write one of: {' '.join(CATEGORIES)}")
-    if made.format not in FORMATS:
-        raise CatalogueError(f"{where}: no format {made.format}; write one of: {' '.join(FORMATS)}")
+    if made.format not in list(Format):
+        raise CatalogueError(f"{where}: no format {made.format}; write one of: {' '.join(Format)}")
     return made

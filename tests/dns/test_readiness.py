@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import weakref
 from contextlib import ExitStack
 from functools import partial
 
@@ -65,6 +66,39 @@ def test_after_its_end_no_deadline_is_told():
         return came
 
     assert asyncio.run(run()) == [0, 0], "the one of the same row is told with it"
+
+
+def test_a_dropped_deadline_is_not_told_and_nothing_of_it_is_kept():
+    class Call:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def __call__(self) -> None:
+            came.append(self.number)
+
+    came: list[int] = []
+
+    async def run() -> int:
+        loop = asyncio.get_running_loop()
+        deadlines, when = Deadlines(loop), loop.time() + 3 * ROW
+        calls = [Call(number) for number in range(100)]
+        for call in calls:
+            deadlines.at(when, call)
+        for call in calls[1:]:
+            deadlines.drop(when, call)
+        deadlines.drop(when, calls[1])
+        deadlines.drop(when + 1, calls[0])
+        kept = [weakref.ref(call) for call in calls]
+        del calls, call
+        left = sum(one() is not None for one in kept)
+        await asyncio.sleep(8 * ROW)
+        deadlines.at(loop.time(), done := Call(100))
+        await asyncio.sleep(4 * ROW)
+        deadlines.drop(when, done)
+        return left
+
+    assert asyncio.run(run()) == 1, "all but the first are gone before their time"
+    assert came == [0, 100]
 
 
 def test_what_is_put_off_is_done_once_when_all_that_could_be_read_was():

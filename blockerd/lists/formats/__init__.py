@@ -15,10 +15,11 @@ from blockerd.lists.formats.fast import FastReader, FastZoneReader, SlowPath, bl
 from blockerd.lists.formats.lines import LineReader, is_comment, note_header
 from blockerd.lists.formats.squid import take_squid
 from blockerd.lists.formats.zone import ZoneReader
+from blockerd.settings.keys import Format
 
 __all__ = ["FORMATS", "Batch", "Issue", "Parsed", "parse"]
 
-FORMATS = ("auto", "hosts", "domains", "wildcard", "adblock", "dnsmasq", "rpz", "unbound", "squidguard", "regex")
+FORMATS = tuple(one.value for one in Format)
 
 _HEAD = 16384
 _HEAD_LINES = 60
