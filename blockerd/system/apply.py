@@ -47,7 +47,26 @@ class ApplyError(Exception):
 
 
 def run(words: Sequence[str], seconds: float = _SECONDS) -> tuple[int, str]:
-    """Runs a command in the C locale for at most `seconds`."""
+    """Runs a command in the C locale for at most `seconds`.
+
+    A start that systemd refuses only because there were five in ten seconds (systemd.unit(5), StartLimitBurst=) is made
+    all the same: a resolver that it leaves dead would leave the machine without names.
+    """
+    code, said = _ran(words, seconds)
+    if code and words[0] == "systemctl" and words[1] in _STARTS and _too_often(words[-1], seconds):
+        _ran(("systemctl", "reset-failed", words[-1]), seconds)
+        code, said = _ran(("systemctl", "restart", words[-1]), seconds)
+    return code, said
+
+
+_STARTS = ("start", "restart", "try-restart", "try-reload-or-restart")
+
+
+def _too_often(unit: str, seconds: float) -> bool:
+    return _ran(("systemctl", "show", "--property=Result", "--value", unit), seconds) == (0, "start-limit-hit")
+
+
+def _ran(words: Sequence[str], seconds: float) -> tuple[int, str]:
     environment = {**os.environ, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0"}
     path = f"{environment.get('PATH', '')}:/usr/sbin:/usr/bin:/sbin:/bin"
     try:

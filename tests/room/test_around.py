@@ -208,3 +208,19 @@ user=root
 CONF
 dnsmasq --conf-file=/tmp/chosen.conf"""
 """A resolver that somebody chose, far from this network; it knows another address of each name."""
+
+
+def test_a_resolver_that_was_started_too_often_is_started_all_the_same(suite: str, make: Make):
+    """systemd refuses starts beyond its limit (five in ten seconds; here one), and leaves the machine without names."""
+    room = make(suite, "desktop")
+    limit, again = "/run/systemd/system/systemd-resolved.service.d/limit.conf", "systemctl restart systemd-resolved"
+    room.sh(
+        f"mkdir -p $(dirname {limit}); printf '[Unit]\\nStartLimitIntervalSec=1h\\nStartLimitBurst=1\\n' >{limit}; "
+        f"systemctl daemon-reload; {again}; ! {again}; systemctl reset-failed systemd-resolved; {again}"
+    )
+    homes.wait(lambda: homes.resolves(room), "names")
+    homes.set_up(room)
+    for words, goes_out in (("install --yes", False), ("uninstall --send nothing --data remove", True)):
+        room.run("blockerd", *words.split())
+        homes.wait(lambda: homes.resolves(room), "names")
+        assert homes.resolves(room, "blocked.example") is goes_out

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from blockerd.system import nftables, rescue, units
-from blockerd.system.apply import MARK, Applier, ApplyError, Moment, look
+from blockerd.system.apply import MARK, Applier, ApplyError, Moment, look, run
 from blockerd.system.manifest import BALLAST, FOLDER, ManifestError
 from blockerd.system.plan import plan
 from blockerd.system.resolved import DROP_IN, FALLBACK
@@ -445,3 +445,36 @@ def test_a_folder_in_the_way_of_a_file_is_told_and_nothing_is_done(tmp_path: Pat
     with pytest.raises(ApplyError, match="/etc/x"):
         applier(tmp_path).apply([File("x", "/etc/x", b"x")])
     assert look(tmp_path / "etc/x").kind == "folder"
+
+
+SYSTEMCTL = """\
+#!/bin/sh
+echo "$*" >>"$0.log"
+case $1 in
+  show) if [ -e "$0.often" ]; then echo start-limit-hit; else echo exit-code; fi ;;
+  reset-failed) rm -f "$0.often" ;;
+  *) if [ -e "$0.often" ] || [ -e "$0.broken" ]; then echo "Job for $2 failed."; exit 1; fi ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("verb", ["restart", "try-restart", "start"])
+def test_what_systemd_refuses_for_starting_too_often_is_started_all_the_same(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Not started, systemd-resolved would be gone, and with it every name; what fails for another reason is left."""
+    unit, tool = "systemd-resolved.service", tmp_path / "systemctl"
+    log = tmp_path / "systemctl.log"
+    tool.write_text(SYSTEMCTL)
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert run(("systemctl", verb, unit)) == (0, "")
+    (tmp_path / "systemctl.often").touch()
+    assert run(("systemctl", "stop", unit))[0] == 1
+    assert log.read_text().splitlines() == [f"{verb} {unit}", f"stop {unit}"]
+    assert run(("systemctl", verb, unit)) == (0, "")
+    assert log.read_text().splitlines()[-2:] == [f"reset-failed {unit}", f"restart {unit}"]
+    (tmp_path / "systemctl.broken").touch()
+    log.unlink()
+    assert run(("systemctl", verb, unit)) == (1, f"Job for {unit} failed.")
+    assert [line.split()[0] for line in log.read_text().splitlines()] == [verb, "show"]
