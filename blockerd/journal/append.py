@@ -27,7 +27,7 @@ from blockerd.journal.merge import Marks, Merger, Origin
 from blockerd.journal.outcome import Drained, DrainState, explained, given_up, held_up, left_out
 from blockerd.journal.schema import JournalError, open_writer
 from blockerd.journal.screen import seal
-from blockerd.journal.spool import Level, Meta, in_use, segments
+from blockerd.journal.spool import Level, Meta, in_use, record_at, segments
 from blockerd.journal.store import adopt, write
 from blockerd.screentime import store as screen_time
 
@@ -244,8 +244,11 @@ class Journal:
         known = self._metas.get(path.name)
         if known and known[0] == at:
             return known[1]
-        data = _read(path, at) if at >= 0 else None
-        return meta_in(data) if data else None
+        try:
+            with FileIO(path) as file:
+                return meta_in(record_at(file, at)) if at >= 0 else None
+        except OSError:
+            return None
 
     def _delete(self, segment: _Segment) -> None:
         self._metas.pop(segment.path.name, None)

@@ -23,7 +23,7 @@ from blockerd.journal.intake import Intake, Names, feed_all
 from blockerd.journal.lookup import ATTEMPT_COLUMNS, Lookup, to_attempt, to_row
 from blockerd.journal.merge import UNCONFIRMED, Marks, Merger, Origin, Row, Span
 from blockerd.journal.schema import JournalError, connect, unreadable
-from blockerd.journal.spool import Level, segments
+from blockerd.journal.spool import Level, record_at, segments
 from blockerd.journal.sums import Sums, deltas, parted
 from blockerd.model import Attempt, Kind
 from blockerd.report.summarise import Facts, Stretch, Tally
@@ -276,10 +276,7 @@ def _by_time(row: Row) -> tuple[int, int]:
 
 def _take(intake: Intake, path: Path, file: FileIO, offset: int, meta_at: int) -> None:
     """Feeds what `file` holds from `offset` on."""
-    meta = None
-    if meta_at >= 0:
-        file.seek(meta_at)
-        meta = meta_in(file.readall())
+    meta = meta_in(record_at(file, meta_at)) if meta_at >= 0 else None
     file.seek(offset)
     data = file.readall()
     process = path.name.partition("-")[0]

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -396,6 +397,20 @@ def read(path: Path, offset: int = 0) -> Iterator[Record]:
         if kind in _KINDS:
             yield Record(offset, end, time_us, count, RecordKind(kind), flags, data[offset + HEAD.size : end])
         offset = end
+
+
+def record_at(file: FileIO, at: int) -> bytes:
+    """The octets of the record that begins at `at`, without what lies behind it: a segment is long.
+
+    Fewer where the file ends before it does.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    file.seek(at)
+    head = file.read(HEAD.size)
+    length = HEAD.unpack(head)[1] if len(head) == HEAD.size else 0
+    return head + file.read(min(length, SEGMENT_BYTES))
 
 
 def raw_attempts(record: Record, meta: Meta) -> Iterator[RawAttempt]:
