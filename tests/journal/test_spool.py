@@ -1,14 +1,16 @@
 """The writer of spool segments on disks that are slow, full or fail: what it does not keep it counts, once."""
 
 import os
+import tracemalloc
 from collections.abc import Callable, Sequence
+from io import FileIO
 from pathlib import Path
 
 import pytest
 
 from blockerd.journal import spool
 from blockerd.journal.append import Journal
-from blockerd.journal.spool import Level, Meta, RecordKind, Writer, read, segments
+from blockerd.journal.spool import Level, Meta, RecordKind, Writer, read, record_at, segments
 from blockerd.policy.name import from_text
 from tests.journal.spooling import COMBOS, META, START, counts, everything
 
@@ -194,6 +196,25 @@ def counts_by(folder: Path):
         key = one.category, str(one.kind)
         found[key] = found.get(key, 0) + one.count
     return found
+
+
+def test_one_record_is_read_alone_and_a_length_that_cannot_be_takes_no_memory(tmp_path: Path, writer: Writer):
+    """A reader that took the whole segment for its META made `control` grow by as much as the segment, up to 4 MB."""
+    for number in range(50):
+        ask(writer, f"n{number}.test")
+    writer.close()
+    (path,) = segments(tmp_path)
+    data, records = path.read_bytes(), [*read(path)]
+    assert len(records) >= 50
+    with FileIO(path) as file:
+        assert [record_at(file, one.offset) for one in records] == [data[one.offset : one.end] for one in records]
+        assert record_at(file, len(data)) == b""
+    path.write_bytes(data[:4] + b"\xff" * 4 + data[8:])
+    tracemalloc.start()
+    with FileIO(path) as file:
+        assert record_at(file, 0) == path.read_bytes()
+    assert tracemalloc.get_traced_memory()[1] < 2 * spool.SEGMENT_BYTES
+    tracemalloc.stop()
 
 
 def test_a_segment_is_in_use_until_its_writer_ends(tmp_path: Path, writer: Writer):
