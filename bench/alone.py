@@ -1,6 +1,7 @@
 """Runs one benchmark by itself, `python -m bench.startup` and the like, with the names and the stub of a whole run."""
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -11,7 +12,7 @@ from bench.names import prepare
 from bench.process import BUILD, BenchError, stub
 from bench.server import Setting
 
-PORT = 25_350  # the first of ten on loopback
+PORT = int(os.environ.get("BLOCKERD_BENCH_PORT", "25350"))  # the first of ten on loopback; another beside a long run
 
 
 def alone(run: Callable[[Setting], None]) -> int:
