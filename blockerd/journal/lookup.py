@@ -4,6 +4,7 @@ Called by `journal.append` inside its transactions and by `journal.read` inside 
 """
 
 import json
+from functools import lru_cache
 from typing import Any
 
 import apsw
@@ -73,18 +74,24 @@ def to_row(got: tuple[Any, ...]) -> Row:
 
 def to_attempt(row: Row, origin: Origin) -> Attempt:
     """The record that readers get."""
+    action, channel, kind = _kinds(origin.action, origin.channel, origin.kind)
     return Attempt(
-        time=row.first,
-        last=row.last,
-        site=row.site,
-        names=tuple(row.names),
-        category=origin.category,
-        source=origin.source,
-        list=origin.list,
-        action=Action(origin.action),
-        channel=Channel(origin.channel),
-        client=origin.client,
-        user=origin.user,
-        count=row.count,
-        kind=Kind(origin.kind),
+        row.first,
+        row.last,
+        row.site,
+        tuple(row.names),
+        origin.category,
+        origin.source,
+        origin.list,
+        action,
+        channel,
+        origin.client,
+        origin.user,
+        row.count,
+        kind,
     )
+
+
+@lru_cache(64)
+def _kinds(action: str, channel: str, kind: str) -> tuple[Action, Channel, Kind]:
+    return Action(action), Channel(channel), Kind(kind)

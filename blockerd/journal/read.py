@@ -100,9 +100,9 @@ class View:
         waiting = [row for row in (*self._new, *self._changed.values()) if start <= row.first < end]
         waiting.sort(key=_by_time)
         stored: Iterable[Row] = self._onward(start, end) if limit is None else self._last(start, end, limit)
-        rows: Iterable[Row] = heapq.merge(
-            (row for row in stored if row.key not in self._changed), waiting, key=_by_time
-        )
+        rows: Iterable[Row] = (row for row in stored if row.key not in self._changed)
+        if waiting:
+            rows = heapq.merge(rows, waiting, key=_by_time)
         if limit is not None:
             rows = list(rows)[-limit:] if limit > 0 else []
         for row in rows:

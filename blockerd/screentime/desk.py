@@ -29,15 +29,19 @@ WAIT = 30.0
 WEIGH_EVERY = 60.0
 """Seconds between two looks at the budgets; records are about as old as that anyway."""
 
-_NEWS = (
-    "SELECT last_us, site, category FROM attempts JOIN origins ON origins.id = origin"
-    " WHERE first_us > ? AND last_us > ? AND kind IN ('attempt', 'test') ORDER BY last_us"
-)
+_NEWEST = 5000
+_NEWS = f"""
+    SELECT last_us, site, category FROM (SELECT attempt FROM unsettled ORDER BY attempt DESC LIMIT {_NEWEST})
+    CROSS JOIN attempts ON attempts.id = attempt JOIN origins ON origins.id = origin
+    WHERE last_us > ? AND kind IN ('attempt', 'test') ORDER BY last_us
+"""
+"""Attempts that a question of a moment ago began or went on with: those are unsettled. Of a page that asks for names
+without end, the newest alone: nobody reads a notice for each."""
+
 _REQUESTS = (
     "SELECT first_us, last_us, category, channel = 'proxy' FROM attempts JOIN origins ON origins.id = origin"
     " WHERE first_us >= ? AND kind = 'attempt' AND category != ''"
 )
-_HOUR = 3_600_000_000
 _SORTS = {budgets.Left.NEAR: Sort.NEAR, budgets.Left.OVER: Sort.OVER}
 
 
@@ -87,7 +91,7 @@ class Desk:
         `execute` is that of the journal's connection."""
         now = clock.now_us()
         since = max(self._seen, now - FRESH)
-        for at, site, category in execute(_NEWS, (since - _HOUR, since)):
+        for at, site, category in execute(_NEWS, (since,)):
             self._seen = max(self._seen, int(at))
             self._notices.offer(int(at), now, str(site), str(category))
         if self._settings().budget and clock.monotonic() - self._weighed >= WEIGH_EVERY:
