@@ -100,7 +100,16 @@ class Server(ABC):
         """Start the process and wait until it blocks; `start_seconds` runs from exec to the first blocked answer.
 
         A server that then still lets names of the sample through has started only when it blocks them all.
+
+        Raises:
+            BenchError: it does not start, or another program has its port and would be measured in its place.
         """
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+            try:
+                taken.bind(("127.0.0.1", self.port))
+            except OSError as error:
+                told = f"{self.name}: port {self.port}: {error.strerror}; BLOCKERD_BENCH_PORT gives other ports"
+                raise BenchError(told) from None
         began = time.monotonic()
         self.process = spawn(self.command(), self.folder, self.core, env=self.environment())
         self._until(self._first, began)
