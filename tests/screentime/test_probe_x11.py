@@ -13,11 +13,11 @@ from blockerd.screentime.heartbeat import SECOND
 from blockerd.screentime.probe import DESKTOP, ProbeError
 from blockerd.screentime.track import Window
 from tests.e2e.install import wait_until
-from tests.fakes.desktop import NEEDS, Desktop, desktop
 
 pytest.importorskip("xcffib", reason="xcffib is missing: install blockerd[agent]")
 
 from blockerd.screentime.probes.x11 import X11Probe
+from tests.fakes.desktop import NEEDS, Desktop, desktop
 
 pytestmark = NEEDS
 
