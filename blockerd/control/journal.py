@@ -60,9 +60,8 @@ class Keeper:
         self._journal: Journal | None = None
         self._tables: dict[str, Table] = {}
         self._live: Table | None = None
-        self._looked = (
-            False  # for the live table, in the drain under way: asking the disk for each record costs a fifth
-        )
+        self._looked = False
+        """Whether the live table was looked for in this drain: to do so for each record costs a fifth of it."""
         self._alone = threading.Lock()
         self._state = str(DrainState.OK)
         self._since = 0

@@ -76,19 +76,19 @@ def to_attempt(row: Row, origin: Origin) -> Attempt:
     """The record that readers get."""
     action, channel, kind = _kinds(origin.action, origin.channel, origin.kind)
     return Attempt(
-        row.first,
-        row.last,
-        row.site,
-        tuple(row.names),
-        origin.category,
-        origin.source,
-        origin.list,
-        action,
-        channel,
-        origin.client,
-        origin.user,
-        row.count,
-        kind,
+        time=row.first,
+        last=row.last,
+        site=row.site,
+        names=tuple(row.names),
+        category=origin.category,
+        source=origin.source,
+        list=origin.list,
+        action=action,
+        channel=channel,
+        client=origin.client,
+        user=origin.user,
+        count=row.count,
+        kind=kind,
     )
 
 
