@@ -9,7 +9,7 @@ import gc
 import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -337,7 +337,8 @@ async def tls_upstream(
     finally:
         listening.close()
         for connection in server.connections:
-            connection.transport.abort()
+            with suppress(AttributeError):  # Python 3.11.2, of Debian 12: one that was closed twice cannot be aborted
+                connection.transport.abort()
 
 
 @asynccontextmanager

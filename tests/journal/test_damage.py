@@ -170,7 +170,8 @@ UNUSABLE = {
     "size": "UPDATE tree SET size = size + 1",
     "size with as many peaks": "UPDATE tree SET size = 2 * size",
     "peaks": "UPDATE tree SET peaks = substr(peaks, 1, 40)",
-    "a bit of a peak": "UPDATE tree SET peaks = CAST(x'00' || substr(peaks, 2) AS BLOB)",
+    "an octet of a peak": "UPDATE tree SET peaks = CAST(CASE substr(peaks, 1, 1) WHEN x'00' THEN x'01' ELSE x'00' END"
+    " || substr(peaks, 2) AS BLOB)",
     "no row": "DELETE FROM tree",
     "a repair": "UPDATE events SET payload = CAST(x'7bf4287d' AS TEXT) WHERE kind = 'repair'",
 }
@@ -204,7 +205,7 @@ def test_a_tree_that_does_not_fit_is_kept_as_evidence_and_a_new_log_is_bound_to_
 def test_a_backup_whose_tree_does_not_fit_is_not_taken(tmp_path: Path):
     path = made(tmp_path, 50)
     with closing(apsw.Connection(str(path))) as db:
-        db.execute("UPDATE tree SET peaks = CAST(x'00' || substr(peaks, 2) AS BLOB)")
+        db.execute(UNUSABLE["an octet of a peak"])
     with pytest.raises(JournalError, match=r"journal\.sqlite: damaged; take an older backup"):
         _restored(path)
     assert [one.name for one in tmp_path.iterdir() if "damaged" in one.name or "other" in one.name] == []

@@ -42,6 +42,7 @@ def test_an_installed_agent_reads_no_settings_and_waits_for_control(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     """The settings are the service's and root's; `control` tells what an agent needs of them."""
+    pytest.importorskip("jeepney", reason="jeepney is missing: install blockerd[agent]")
     monkeypatch.setattr("blockerd.cli.agent.PATIENCE", 0.0)
     monkeypatch.setenv("XDG_SESSION_TYPE", "tty")
     socket = tmp_path / "agent.sock"
