@@ -84,7 +84,7 @@ def serving(home: Home) -> Iterator[None]:
         loop.call_soon_threadsafe(end.set)
         thread.join(10)
         loop.close()
-        path.unlink()
+        path.unlink(missing_ok=True)  # Python 3.13 takes it away itself
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> Json:

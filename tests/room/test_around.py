@@ -30,10 +30,10 @@ def test_the_agent_measures_the_session_of_the_one_who_installed_and_ends_with_i
     pid = of(room, "ann", "show", "-P", "MainPID", "blockerd-agent")
     status = (room.tree / f"proc/{pid}/status").read_text("ascii")
     assert ("NoNewPrivs:\t1" in status, "Seccomp:\t2" in status) == (True, True)
+    homes.wait(lambda: measured(room) > 1, "a second of hers", 90)  # the agent tells what it measured now and then
     room.sh("systemctl stop desk@ann")
     homes.wait(lambda: not runs(room), "end of the agent", 30)
-    hours = json.loads(room.run("blockerd", "time", "--user", "ann", "--json"))
-    assert {one["app"]: one["seconds"] for one in hours["apps"]}.get("xterm", 0) > 0
+    assert measured(room) > 1
     assert json.loads(room.run("blockerd", "time", "--user", "ben", "--json"))["active_seconds"] == 0
     room.sh("systemctl start desk@ann")
     homes.wait(lambda: agent(room, "ann") == "active", "agent of the next session", 60)
@@ -126,6 +126,12 @@ def runs(room: Room) -> bool:
 def agent(room: Room, person: str) -> str:
     """How the agent's unit is."""
     return of(room, person, "is-active", "blockerd-agent")
+
+
+def measured(room: Room) -> int:
+    """Seconds of ann's with her terminal in front."""
+    hours = json.loads(room.run("blockerd", "time", "--user", "ann", "--json"))
+    return sum(int(one["seconds"]) for one in hours["apps"] if one["app"] == "xterm")
 
 
 def window(room: Room) -> dict[str, object]:
