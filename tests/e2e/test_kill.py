@@ -147,6 +147,7 @@ def test_fifty_kills_at_a_thousand_questions_a_second_lose_and_double_nothing(
 
 
 def test_sigterm_under_load_loses_and_doubles_nothing(install: Install):
+    asked = 0
     for _ in range(2):
         process = install.run()
         load = Load(install.port)
@@ -154,7 +155,8 @@ def test_sigterm_under_load_loses_and_doubles_nothing(install: Install):
         process.terminate()
         assert process.wait(2.0) == 0
         load.end()
-        _matches(install, load.answered, load.asked, more=2)
+        asked = max(asked, load.asked)  # the record has both loads, and either may be the longer one
+        _matches(install, load.answered, asked, more=2)
 
 
 def _matches(install: Install, answered: set[int], asked: int, more: int = 1) -> None:

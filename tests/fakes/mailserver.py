@@ -92,13 +92,16 @@ class MailServer:
         await end.wait()
         server.close()
         for protocol in self._open:
-            if isinstance(protocol.transport, asyncio.Transport):
-                protocol.transport.abort()
+            plain = getattr(protocol, "_original_transport", None)  # the only one while TLS is being agreed on
+            for transport in (protocol.transport, plain):
+                if isinstance(transport, asyncio.Transport):
+                    transport.abort()
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-        await asyncio.sleep(0)
+        for _ in range(3):  # what was aborted is taken down in the loop's next turns
+            await asyncio.sleep(0)
 
     def _protocol(self, tls: ssl.SSLContext) -> asyncio.BaseProtocol:
         self.connections += 1

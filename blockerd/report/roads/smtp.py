@@ -57,7 +57,7 @@ class SmtpRoad:
             advice = 'plain mail goes to this machine only; set report.smtp.security to "starttls" or "tls"'
             raise NotDelivered(Outcome.UNSAFE, f"{where}: {advice}")
         password = secret(smtp.password_file) if smtp.user else ""
-        client = SMTP(
+        client = _Client(
             hostname=smtp.host,
             port=smtp.port,
             use_tls=smtp.security == Security.TLS,
@@ -77,6 +77,17 @@ class SmtpRoad:
             await _closed(client)
             raise NotDelivered(*_why_closed(error, where)) from None
         return SmtpSession(client, smtp.from_, where)
+
+
+class _Client(SMTP):
+    """Ends a connection at once where the library would wait for the other side's last word, also in its own troubles:
+    who closes has said goodbye before, or has nobody to say it to."""
+
+    def close(self) -> None:
+        transport = self.transport
+        super().close()
+        if isinstance(transport, asyncio.Transport):
+            transport.abort()
 
 
 class SmtpSession:
@@ -138,13 +149,10 @@ class SmtpSession:
 
 async def _closed(client: SMTP, *, polite: bool = False) -> None:
     """Ends the connection, also one that is half open, and lets the loop take it down."""
-    transport = client.transport
     with suppress(SMTPException, OSError):
         if polite:
             await client.quit(timeout=2)
     client.close()
-    if isinstance(transport, asyncio.Transport):
-        transport.abort()
     await asyncio.sleep(0)
 
 
