@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
@@ -95,7 +95,8 @@ class MailServer:
             plain = getattr(protocol, "_original_transport", None)  # the only one while TLS is being agreed on
             for transport in (protocol.transport, plain):
                 if isinstance(transport, asyncio.Transport):
-                    transport.abort()
+                    with suppress(AttributeError):  # Python 3.11.2: one that was closed twice cannot be aborted
+                        transport.abort()
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()

@@ -87,7 +87,8 @@ class _Client(SMTP):
         transport = self.transport
         super().close()
         if isinstance(transport, asyncio.Transport):
-            transport.abort()
+            with suppress(AttributeError):  # Python 3.11.2, of Debian 12: one that was closed twice cannot be aborted
+                transport.abort()
 
 
 class SmtpSession:
