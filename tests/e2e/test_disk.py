@@ -71,25 +71,15 @@ def test_a_full_disk_delays_no_answer_opens_no_block_and_is_told_with_what_was_l
         assert asked(install, 1500) < 0.5
         wait_until(lambda: "could not be kept" in install.said(), 10, install.said)
         wait_until(lambda: "the disk is full" in install.said(), 10, install.said)
-        in_all = 10 + 1500
-
-        def on_screen() -> bool:
-            """Once nothing waits to be stored the journal is in order again, however full the disk is."""
-            nonlocal in_all
-            asked(install, 20)
-            in_all += 20
-            return "the disk is full" in install.call("status").stdout
-
-        wait_until(on_screen, 10, install.said)
+        assert "the disk is full" in install.call("status").stdout
         assert install.rcode("listed.test") == NXDOMAIN
-        in_all += 1
         ballast.unlink()
         wait_until(lambda: "the disk is full" not in install.call("status").stdout, 20, install.said)
         told = "SELECT ifnull(sum(payload ->> '$.count'), 0) FROM events WHERE kind = 'lost'"
         stored = "SELECT ifnull(sum(count), 0) FROM attempts JOIN origins ON origins.id = origin WHERE source = 'mine'"
-        wait_until(lambda: value(install, told) + value(install, stored) >= in_all, 20, install.said)
+        wait_until(lambda: value(install, told) + value(install, stored) >= 1511, 20, install.said)
         assert value(install, told) > 0
-        assert value(install, told) + value(install, stored) <= in_all + 20, "signs of life are lost with the rest"
+        assert value(install, told) + value(install, stored) <= 1511 + 20, "signs of life are lost with the rest"
         again = "SELECT group_concat(payload ->> '$.detail') FROM events WHERE kind = 'repair'"
         wait_until(lambda: "full for " in str(value(install, again)), 10, lambda: str(value(install, again)))
         assert install.call("log", "check").returncode == 0
