@@ -92,15 +92,19 @@ def share_heap() -> None:
     """Has all threads take memory from one heap, where this is glibc; called before the first thread begins.
 
     With a heap for each thread, what one of them frees is not there for the others, and a process of many short jobs
-    grows for hours (mallopt(3), M_ARENA_MAX; docs/soak.md).
+    grows for hours. The size from which a block is a mapping of its own is fixed, for it would grow with the largest
+    block that was ever freed, and what comes only once an hour would then stay (mallopt(3); docs/soak.md).
     """
     import ctypes
 
     with suppress(AttributeError, OSError, TypeError):  # another C library; TypeError: Windows
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+        mallopt = ctypes.CDLL(None).mallopt
+        for setting, value in ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, _LARGE), (_M_TRIM_THRESHOLD, _LARGE)):
+            mallopt(setting, value)
 
 
-_M_ARENA_MAX = -8
+_M_ARENA_MAX, _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -8, -3, -1
+_LARGE = 131_072  # bytes: what both begin at
 
 
 class Instance:

@@ -5,6 +5,7 @@ One thing at a time: whoever calls waits for the other. Refuses to forget while 
 """
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Sequence
 from enum import Enum
@@ -36,6 +37,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 UNFIT = "the record does not fit its own hashes"
+
+_LITTLE = 65_536
+"""Octets free below which a disk counts as full: a batch of records is no longer sure to fit."""
 
 UNUSABLE = "unusable"
 """State beside those of a drain: a newer blockerd made the journal, or its folder takes no file."""
@@ -78,11 +82,20 @@ class Keeper:
         """
         with self._alone:
             state, trouble = self._drain()
+            if not trouble and (trouble := self._no_room()):
+                state = DrainState.FULL  # nothing waited for it; what others would write now is lost all the same
             if trouble != self.trouble:
                 self.trouble = trouble
                 if trouble:
-                    log.warning("journal: %s; what happened stays in the spool", trouble)
+                    log.warning("journal: %s", trouble)
             return self._news(state)
+
+    def trouble_now(self) -> str:
+        """`trouble`, or that the disk has become full since the last drain, which then is for the record too."""
+        if self.trouble or not (full := self._no_room()):
+            return self.trouble
+        self._since, self._state = self._since or clock.now_us(), DrainState.FULL
+        return full
 
     def prune(self, keep_from: int | None = None) -> Removed:
         """Forgets what is older than the settings say; nothing from `keep_from` (Unix µs) on, for reports still due.
@@ -186,8 +199,12 @@ class Keeper:
             if self._scrub_due == Scrub.LOG and forgetting.empty_log(self._open()):
                 self._scrub_due = Scrub.NOTHING
         except (OSError, JournalError) as error:
-            return UNUSABLE, str(error)
+            return UNUSABLE, f"{error}; attempts wait in the spool"
         return drained.state, drained.message
+
+    def _no_room(self) -> str:
+        said = f"{self._folder}: the disk is full: free some space; what happens now is lost, and counted"
+        return said if is_full(self._folder) else ""
 
     def _late(self) -> bool:
         return clock.monotonic() > self.end_at
@@ -242,6 +259,17 @@ class Keeper:
                 return None
             self._tables = {pointer.snapshot: table}
         return self._tables[pointer.snapshot]
+
+
+def is_full(folder: Path) -> bool:
+    """True where the file system of `folder` has no room for this user to write another record."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    free = disk.f_bfree if os.geteuid() == 0 else disk.f_bavail  # the rest is kept for root
+    files = disk.f_ffree if os.geteuid() == 0 else disk.f_favail
+    return (disk.f_blocks > 0 and free * disk.f_frsize < _LITTLE) or (disk.f_files > 0 and files == 0)
 
 
 def _whole(removed: Removed) -> Removed:

@@ -328,7 +328,7 @@ class ControlProcess:
             return {"error": "an agent may hand over screen time and signs, and wait for notices, no more"}
         if wanted == "status":
             waiting = sum(map(size_of, spool.segments(self._folder)))
-            said = {"trouble": self.keeper.trouble, "notes": self.reports.note, "spool_bytes": waiting}
+            said = {"trouble": self.keeper.trouble_now(), "notes": self.reports.note, "spool_bytes": waiting}
             return {"pid": os.getpid(), "boot": boot_id(), **said}
         if wanted == "portal":
             return self.networks.answer(request)

@@ -273,19 +273,25 @@ class DnsProcess:
         policy = self._engine.policy
         status = {
             "pid": os.getpid(), "generation": policy.generation, "state": policy.state.number,
-            "counters": asdict(self._engine.counters), "cache": len(self._cache), "problem": self._following.problem,
+            "counters": asdict(self._engine.counters), "cache": len(self._cache), "problem": self._problem(),
         }  # fmt: skip
         data = json.dumps(status).encode()
         if data == self._status:
             return
-        self._status = data
         try:
             path = run_folder(self._settings) / "dns.json"
             beside = path.with_suffix(".new")
             beside.write_bytes(data)
             beside.replace(path)
         except OSError:
-            return
+            return  # tried again at the next look
+        self._status = data
+
+    def _problem(self) -> str:
+        """What is in the way of the newest policy or of the record, as one line; "" for nothing."""
+        trouble = self._writer.trouble
+        kept = f"what happens cannot be kept now, only counted ({trouble}); free some space or look at the disk"
+        return "; ".join(filter(None, (self._following.problem, kept if trouble else "")))
 
 
 def _upstreams(settings: Settings, loop: asyncio.AbstractEventLoop) -> Upstreams:

@@ -142,7 +142,8 @@ class _Waiting(NamedTuple):
 class Writer:
     """Appends records of one process; never raises on a full or failing disk, but counts what it could not keep.
 
-    `clock_us` gives Unix µs, `monotonic` seconds. `lost` counts events that were not kept since the last `take_lost`.
+    `clock_us` gives Unix µs, `monotonic` seconds. `lost` counts events that were not kept since the last `take_lost`;
+    `trouble` says why the last one was not, "" where it was.
     A segment holds records of one META, which stands at its head, and is locked while it is written to (`in_use`).
     """
 
@@ -158,6 +159,7 @@ class Writer:
         self.folder = folder
         self.process = process
         self.lost = 0
+        self.trouble = ""
         self._clock_us = clock_us
         self._monotonic = monotonic
         self._cap = cap_bytes
@@ -255,8 +257,10 @@ class Writer:
         try:
             self._write(record, meta)
             slow = self._monotonic() - began > _SLOW_WRITE
-        except OSError:
+            self.trouble = ""
+        except OSError as error:
             self.lost += events
+            self.trouble = error.strerror or str(error)
             slow = True
         self._ring_until = began + 1.0 if slow else 0.0
 

@@ -8,16 +8,18 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import apsw
 import pytest
 
+from blockerd.control.journal import Keeper
 from blockerd.journal import append
 from blockerd.journal.append import Journal
 from blockerd.journal.check import check
 from blockerd.journal.outcome import DrainState
+from blockerd.settings import Settings, State
 from tests.e2e.install import ROOT, Install, wait_until
 from tests.journal.spooling import SECOND, START, Spool, counts, everything
 
@@ -158,6 +160,34 @@ def _own_namespace():
         raise OSError(ctypes.get_errno(), "unshare")
     for name, said in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
         Path(f"/proc/self/{name}").write_text(said)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="not run here: Linux")
+@pytest.mark.parametrize("what", ["octets", "files"])
+def test_a_full_disk_is_told_also_while_nothing_waits_to_be_stored(what: str):
+    """T52: the journal has nothing to write then, but what happens now would be lost."""
+
+    def work(home: Path):
+        spool = Spool(home / "spool")
+        keeper = Keeper(Settings(state=State(home)), home / "spool")
+        spool.ask("site.test")
+        assert keeper.drain() == []
+        assert keeper.trouble == ""
+        filling = home / "filling"
+        filling.mkdir()
+        with suppress(OSError):
+            for n in range(1 << 20):
+                (filling / str(n)).write_bytes(bytes(65536 if what == "octets" else 0))
+        assert "the disk is full" in keeper.trouble_now()
+        for _ in range(3):
+            assert keeper.drain() == []
+            assert "the disk is full: free some space" in keeper.trouble
+        shutil.rmtree(filling)
+        (told,) = keeper.drain()
+        assert (told["kind"], told["detail"].split()[0], keeper.trouble) == ("repair", "full", "")
+        keeper.close()
+
+    assert tiny_disk("16m,nr_inodes=1000", work) == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="not run here: Linux")

@@ -133,6 +133,21 @@ def test_a_number_that_could_not_be_told_counts_again(tmp_path: Path, disk: Disk
     assert (told.json()["kind"], told.json()["count"], writer.tell_lost()) == ("lost", 3, 0)
 
 
+def test_a_writer_says_what_is_in_the_way_until_it_can_write_again(tmp_path: Path, disk: Disk, writer: Writer):
+    writer.meta(META)
+    ask(writer, "a.test")
+    assert writer.trouble == ""
+    disk.room = 0
+    for _ in range(3):
+        disk.now += 1.1
+        ask(writer, "b.test")
+        ask(writer, "c.test")  # waits: the disk is left alone for a second
+        assert writer.trouble != ""
+    disk.room, disk.now = 1 << 20, disk.now + 1.1
+    writer.flush()
+    assert writer.trouble == ""
+
+
 @pytest.mark.parametrize("trouble", ["none", "slow", "full"])
 def test_attempts_are_read_by_the_policy_they_were_made_under(tmp_path: Path, disk: Disk, writer: Writer, trouble: str):
     """Also where they waited in memory while the policy changed, or the disk refused the new one's head."""
