@@ -14,11 +14,12 @@ from blockerd.cli import owner
 from blockerd.cli.output import bold, columns, dump, path_of, say, settings_of
 from blockerd.cli.portal import duration
 from blockerd.control.networks import read_state
+from blockerd.dns import front
 from blockerd.lists.snapshot import read_pointer
 from blockerd.lists.watch import notes
 from blockerd.model import TEST_NAME
 from blockerd.policy.name import from_text
-from blockerd.process import control_socket, running_pid
+from blockerd.process import boot_id, control_socket, running_pid
 from blockerd.proxy import standing
 from blockerd.settings import SYSTEM_FILE, ConfigError, ConfigUnreadable, Endpoint, Settings, load
 from blockerd.system import selfprobe
@@ -82,6 +83,7 @@ def run_status(args: argparse.Namespace) -> int:
         *([("Pages", _pages(settings, report["proxy"]))] if settings.proxy.enabled else []),
         ("Since start", f"{counters.get('queries', 0):,} questions" if counters else "unknown"),
         ("Journal", report["journal"] or "in order"),
+        *([("Account", "another one is in front: filtered, not recorded")] if report["another_account"] else []),
         *_roads(report["portal"], report["vpn"]),
         *([("Notes", report["mail"])] if report["mail"] else []),
     ]
@@ -154,6 +156,7 @@ def _report(settings: Settings) -> dict[str, Any]:
         "notes": [*notes(settings), *standing.lacks(settings, clock.now()), *_another(settings)],
         "portal": {key: around[key] for key in ("open", "seconds", "why")},
         "vpn": around["vpn"],
+        "another_account": clock.boottime_us() < front.read(settings.state.dir / "run" / front.FILE, boot_id()),
         "version": blockerd.__version__,
     }
 

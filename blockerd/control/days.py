@@ -12,6 +12,7 @@ from typing import Any
 
 import blockerd.journal.outbox as mailbox
 from blockerd.binding.change import Direction
+from blockerd.control import front
 from blockerd.control.around import around, own_records
 from blockerd.journal.entry import Change as ChangeEntry
 from blockerd.journal.entry import Daily, Entry, Lost, Pause, decode, kind_of
@@ -195,7 +196,7 @@ def _change(entry: ChangeEntry) -> Change:
 
 
 def _up(ways: Sequence[Entry], day: Day, what: str) -> int:
-    """Minutes of the day in which a VPN was up, or programs asked another resolver."""
+    """Minutes of the day in which a VPN was up, programs asked another resolver, or another account was in front."""
     return tunnels.time_up((one for one in ways if one.at < day.end), day.start, day.end, what=what) // MINUTE_US
 
 
@@ -208,6 +209,7 @@ def _marks(day: Day, entries: Sequence[Entry], ways: Sequence[Entry]) -> Marks:
         bypass=kinds.count("bypass-sign"),
         vpn=_up(ways, day, "vpn"),
         elsewhere=_up(ways, day, "elsewhere"),
+        another=_up(ways, day, front.WHAT),
         clock=kinds.count("clock-step"),
         unclean=sum(kind_of(one) == "unclean" and getattr(one, "process", "") == "control" for one in entries),
         rejected=kinds.count("list-rejected"),

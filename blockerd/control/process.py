@@ -18,6 +18,7 @@ from typing import Any
 
 from blockerd import clock
 from blockerd.binding.submit import changes_between, record
+from blockerd.control.front import InFront
 from blockerd.control.journal import Keeper
 from blockerd.control.life import Life
 from blockerd.control.networks import Networks
@@ -68,6 +69,7 @@ class ControlProcess:
         self.keeper = Keeper(settings, self._folder)
         self.life = Life(settings, self._record)
         self.networks = Networks(settings, self._record)
+        self.front = InFront(settings, self._record, self._people)
         self._hands = HandNews(settings.state.dir, self._record)
         self.reports = Reports(
             settings, self.keeper, boots=lambda now: boots(now, boot_id()), filters=self._filters,
@@ -127,6 +129,11 @@ class ControlProcess:
         ticks.start()
         return ticks
 
+    def _people(self) -> tuple[str, ...]:
+        """The login names whose record this is; none where nobody has said so."""
+        person = os.environ.get("BLOCKERD_PERSON", "")
+        return (*self._settings.agent.users, *([person] if person else []))
+
     def _filters(self) -> bool:
         return running_pid(self._settings, "dns") > 0
 
@@ -138,6 +145,7 @@ class ControlProcess:
         while True:
             self.life.look(self._writer)
             self.networks.look()
+            self.front.look()
             ticks.look(clock.utc(clock.now()))
             await self._drain()
             await asyncio.sleep(DRAIN_EVERY)

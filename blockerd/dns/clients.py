@@ -2,7 +2,7 @@
 
 Only addresses of this home are answered, and those that a [[client]] names; each may ask so many questions a second,
 so that no device costs the others their answers and a forged sender is not flooded. A device is recorded only where a
-[[client]] says `enrolled = true`; this machine always is.
+[[client]] says `enrolled = true`; this machine always, but for what it asks while another account is in front of it.
 """
 
 import ipaddress
@@ -34,12 +34,14 @@ class Clients:
     """The devices of a home; `groups` are (networks in CIDR form, enrolled).
 
     `here` are the addresses that this machine answers at: asked there by itself, it is the sender at that address too.
+    `another` says that somebody else's account is in front of it.
     """
 
     def __init__(self, groups: Iterable[tuple[Iterable[str], bool]] = (), here: Iterable[str] = ()) -> None:
         self._groups = [([ipaddress.ip_network(one) for one in networks], enrolled) for networks, enrolled in groups]
         self._here = frozenset(packed(host) for host in here)
         self._known: dict[bytes, _Known] = {}
+        self.another = False
 
     def may_ask(self, address: bytes, now: float) -> bool:
         """True if the device at `address` (4 or 16 octets) is of this home and has not asked too much; counts it."""
@@ -59,7 +61,8 @@ class Clients:
 
     def enrolled(self, address: bytes) -> bool:
         """True if what the device at `address` asks for is recorded."""
-        return self._look(address, 0.0).enrolled
+        known = self._look(address, 0.0)
+        return known.enrolled and not (known.here and self.another)
 
     def _look(self, address: bytes, now: float) -> _Known:
         known = self._known.get(address)

@@ -171,7 +171,8 @@ class Resolver:
     def _record(self, udp: _Udp, names: list[bytes], numbers: list[int], seats: list[int] | None) -> None:
         """Spools the attempts of a batch; on the home's network only those of devices that are recorded."""
         if seats is None:
-            self._writer.attempts(numbers, names, udp.flags, b"")
+            if not self._clients.another:
+                self._writer.attempts(numbers, names, udp.flags, b"")
             return
         address, enrolled = udp.batch.address, self._clients.enrolled
         kept = [n for n, seat in enumerate(seats) if enrolled(address(seat))]

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from blockerd import clock
-from blockerd.dns import roads, safesearch, special
+from blockerd.dns import front, roads, safesearch, special
 from blockerd.dns.cache import Cache
 from blockerd.dns.clients import Clients, clients_of, packed
 from blockerd.dns.engine import Counters, Engine, block_tail
@@ -65,6 +65,7 @@ class DnsProcess:
         )
         self._cache = Cache(settings.dns.cache_entries)
         self._roads = roads.Following(settings.state.dir / "run" / roads.FILE, boot_id)
+        self._front = front.Front(settings.state.dir / "run" / front.FILE, boot_id)
         self._upstreams: Upstreams | None = None
         self._since = 0.0
         self._booted = 0.0
@@ -129,6 +130,7 @@ class DnsProcess:
             self._adopt(policy, now)
         if self._roads.poll(clock.boottime_us()):
             self._lead()
+        self._clients.another = self._front.another(clock.boottime_us())
         if self._engine and self._resolver and not self._ticks:
             await self._resolver.go(self._engine, make_serve(self._engine.fast))
             lifeline.say("ready")
@@ -194,6 +196,7 @@ class DnsProcess:
         self._settings = fresh
         if self._resolver:
             self._clients = clients_of(fresh)
+            self._clients.another = self._front.another(clock.boottime_us())
             self._upstreams = _upstreams(fresh, loop)
             self._upstreams.lead(self._roads.zones)
             self._resolver.ask(self._upstreams, self._clients)

@@ -199,8 +199,8 @@ class ZoneStep:
 class ResolverPath:
     """The way by which this machine asks for names changed.
 
-    `what` is "vpn" (`old` and `new` name the links, "" for none), "portal" ("open", "closed") or a finding of the
-    self-probe; `detail` says why.
+    `what` is "vpn" (`old` and `new` name the links, "" for none), "portal" ("open", "closed"), "account" ("another"
+    while somebody else's is in front) or a finding of the self-probe; `detail` says why.
     """
 
     KIND: ClassVar[str] = "resolver-path"

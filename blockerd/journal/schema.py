@@ -8,6 +8,7 @@ use `connect`.
 import errno
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -206,6 +207,7 @@ def _open(path: Path) -> apsw.Connection:
     try:
         db.set_busy_timeout(_BUSY_MS)
         _refuse_newer(path, _version(db), len(MIGRATIONS))
+        _assert_shape(db)
         _set_up(db)
         migrate(db, path)
         _assert_usable(db)
@@ -213,6 +215,34 @@ def _open(path: Path) -> apsw.Connection:
         db.close()
         raise
     return db
+
+
+def _assert_shape(db: apsw.Connection) -> None:
+    """That tables and indexes are those of the version that the file names: their texts are covered by no check of
+    SQLite's, and a name with another letter would end every statement, and the writer, at each start. (Somebody's own
+    index or view beside those of the newest version does no harm.)
+
+    Raises:
+        apsw.CorruptError: they are others.
+    """
+    version, shape = _version(db), _shape(db)
+    made = _made_by(version)
+    if not (made <= shape if version == len(MIGRATIONS) else made == shape):
+        raise apsw.CorruptError("another schema")
+
+
+def _made_by(version: int) -> frozenset[tuple[str, ...]]:
+    """The shape of a journal of this version."""
+    with closing(apsw.Connection(":memory:")) as db:
+        for step in MIGRATIONS[:version]:
+            db.execute(step)
+        return _shape(db)
+
+
+def _shape(db: apsw.Connection) -> frozenset[tuple[str, ...]]:
+    """Kind, name, table and text without spaces of all tables and indexes but SQLite's own notes."""
+    made = db.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%'")
+    return frozenset(tuple("".join(str(part).split()) for part in row) for row in made)
 
 
 def _set_up(db: apsw.Connection) -> None:

@@ -3,6 +3,7 @@ page and no query ever comes here. Called by the gate.
 """
 
 from blockerd import clock
+from blockerd.dns import front
 from blockerd.dns.clients import clients_of, packed
 from blockerd.journal import spool
 from blockerd.model import Decision, kind_of
@@ -24,6 +25,7 @@ class Recorder:
             spool_folder(settings), "proxy", clock.now_us, clock.monotonic, cap_bytes=settings.dns.spool_mb << 20
         )
         self._clients = clients_of(settings)
+        self._front = front.Front(settings.state.dir / "run" / front.FILE, boot_id)
         self._told: dict[str, float] = {}
         self.level = str(settings.privacy.level)
 
@@ -44,7 +46,12 @@ class Recorder:
         })  # fmt: skip
 
     def notice(self, what: str, **more: str) -> None:
-        """Something the record should hold, at most once a minute: `what` is a short fixed text."""
+        """Something the record should hold, at most once a minute: `what` is a short fixed text.
+
+        A host that another account asked for is not named, as it is not in attempts.
+        """
+        if "host" in more and self._another():
+            return
         key, now = what + repr(sorted(more.items())), clock.monotonic()
         if now - self._told.get(key, -_QUIET) < _QUIET:
             return
@@ -73,10 +80,14 @@ class Recorder:
         self._writer.close()
 
     def _enrolled(self, client: str) -> bool:
+        self._clients.another = self._another()
         try:
             return self._clients.enrolled(packed(client))
         except ValueError:
             return False
+
+    def _another(self) -> bool:
+        return self._front.another(clock.boottime_us())
 
     def _cut(self, name: str, site: str) -> tuple[str, str]:
         if self.level == spool.Level.NAME:

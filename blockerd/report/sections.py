@@ -245,6 +245,7 @@ def coverage(facts: WeekFacts, c: Catalogue) -> tuple[Block, ...]:
     whole = Shares(c.text("coverage.caption"), columns, parts, c.duration(cover.total), c.text("coverage.total"))
     also = [Para(c.many("coverage.absent", facts.absent))] if facts.absent else []
     also += [Para(c.many("coverage.lost", facts.marks.lost))] if facts.marks.lost else []
+    also += [Para(c.text("coverage.another", duration=c.duration(facts.marks.another)))] if facts.marks.another else []
     return (Heading(c.text("heading.coverage")), whole, *also, Para(c.text("coverage.limits"), Tone.QUIET))
 
 

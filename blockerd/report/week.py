@@ -44,7 +44,7 @@ class Cover:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Counts of what was done to the filter; `paused`, `vpn` and `elsewhere` in minutes."""
+    """Counts of what was done to the filter; `paused`, `vpn`, `elsewhere` and `another` in minutes."""
 
     pauses: int = 0
     paused: int = 0
@@ -54,6 +54,7 @@ class Marks:
     bypass: int = 0
     vpn: int = 0
     elsewhere: int = 0
+    another: int = 0
     clock: int = 0
     unclean: int = 0
     rejected: int = 0

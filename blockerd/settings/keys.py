@@ -344,7 +344,9 @@ class Agent:
         [], many(text("pattern", _NAME)), 'apps and titles whose title is not kept, "*bank*"'
     )
     users: tuple[str, ...] = setting(
-        [], many(text("user", _USER, "write a login name")), "whose agents are heard beside the service's own user"
+        [],
+        many(text("user", _USER, "write a login name")),
+        "whose agents are heard, and whose record this is, beside who installed",
     )
     late: tuple[str, ...] = setting(["23:00-05:00"], many(window()), "your own late hours")
     long_minutes: int = setting(120, whole(15, 1440), "from when on a session is long", unit="minutes")

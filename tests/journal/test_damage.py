@@ -92,6 +92,51 @@ def test_two_thousand_flipped_bits_are_found_or_harmless(
     record_property("found of 2,000", flips(tmp_path, 2000))
 
 
+@pytest.mark.parametrize(
+    ("there", "then"),
+    [
+        (b"delivered_us", b"deliverad_us"),
+        (b"UNIQUE (category", b"UNIQUF (category"),
+        (b"heads", b"headr"),
+        (b"CHECK (one = 1)", b"CHECK (one = 3)"),
+        (b"attempts_by_site", b"attempts_by_sitf"),
+        (b"sealed INTEGER", b"seaded INTEGER"),
+    ],
+)
+def test_a_letter_of_the_schema_that_changed_sets_the_file_aside(tmp_path: Path, there: bytes, then: bytes):
+    """No check of SQLite's own looks at it, and no statement would work again."""
+    path = made(tmp_path, 5)
+    data = path.read_bytes()
+    assert there in data
+    path.write_bytes(data.replace(there, then, 1))
+    journal = Journal(path, lambda: NOW)
+    assert journal.drain(tmp_path / "spool").state == DrainState.OK
+    journal.close()
+    assert len(list(tmp_path.glob("*-damaged-*.sqlite"))) == 1
+
+
+@pytest.mark.parametrize("bit", [0, 2])  # the others make it that of a newer blockerd, which is refused
+def test_a_number_of_the_schema_that_became_smaller_sets_the_file_aside(tmp_path: Path, bit: int):
+    path = made(tmp_path, 5)
+    data = bytearray(path.read_bytes())
+    data[63] ^= 1 << bit  # user_version, big-endian, at octets 60 to 63 of the header (SQLite's file format, 1.3)
+    path.write_bytes(data)
+    journal = Journal(path, lambda: NOW)
+    assert journal.drain(tmp_path / "spool").state == DrainState.OK
+    journal.close()
+    assert len(list(tmp_path.glob("*-damaged-*.sqlite"))) == 1
+
+
+def test_somebodys_own_index_is_no_damage(tmp_path: Path):
+    path = made(tmp_path, 5)
+    with closing(apsw.Connection(str(path))) as db:
+        db.execute("CREATE INDEX mine ON attempts (last_us); CREATE VIEW last AS SELECT max(last_us) FROM attempts")
+    journal = Journal(path, lambda: NOW)
+    assert journal.drain(tmp_path / "spool").state == DrainState.OK
+    journal.close()
+    assert list(tmp_path.glob("*-damaged-*.sqlite")) == []
+
+
 def keeper(tmp_path: Path) -> Keeper:
     return Keeper(Settings(state=State(tmp_path)), tmp_path / "spool")
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from blockerd import clock
+from blockerd.dns.front import FILE, to_bytes
 from blockerd.journal.spool import RecordKind, read
 from blockerd.policy.name import to_text
+from blockerd.process import boot_id
 from blockerd.proxy import ca, manifest, stores
 from blockerd.proxy.decide_url import Verdict
 from blockerd.proxy.doubt import AT_ONCE, IN_A_ROW, WITHIN, Doubts
@@ -99,6 +101,20 @@ def test_a_device_that_is_not_enrolled_is_filtered_and_not_recorded(make: Callab
     gate, place = make()
     assert gate.connect(("listed.test",), "192.168.1.9")
     assert _events(place) == []
+
+
+def test_what_another_account_opens_is_filtered_and_not_recorded(make: Callable[..., tuple[Gate, Place]]):
+    gate, place = make('[privacy]\nlevel = "name"\n')
+    said = place.var / "run" / FILE
+    said.parent.mkdir(parents=True, exist_ok=True)
+    said.write_bytes(to_bytes(boot_id(), clock.boottime_us() + 60_000_000))
+    assert gate.connect(("www.listed.test",), ME)
+    gate.refuses_certificate("open.test")
+    said.unlink()
+    assert gate.connect(("mine.listed.test",), ME)
+    data = _spooled(place)
+    assert [event["name"] for event in _events(place)] == ["mine.listed.test"]
+    assert (b"www.listed" in data, b"open.test" in data) == (False, False)
 
 
 @pytest.mark.parametrize("part", ["dns", "proxy"])

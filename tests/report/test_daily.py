@@ -74,7 +74,7 @@ def test_a_spouse_reads_coverage_counts_and_trend_only():
         "episodes": 3,
         "marks": {
             "pauses": 1, "paused": 30, "unlocks": 0, "weaker": 2, "stronger": 1, "bypass": 3, "vpn": 0,
-            "elsewhere": 0, "clock": 0,
+            "elsewhere": 0, "another": 0, "clock": 0,
             "unclean": 0, "rejected": 0, "lost": 0, "protected": 0, "kept": 0,
         },
         "trend": {"days_7": "4", "requests_7": "12", "days_28": "4", "requests_28": "12"},
@@ -189,6 +189,7 @@ _COUNTS = {
     "bypass",
     "vpn",
     "elsewhere",
+    "another",
     "clock",
     "unclean",
     "rejected",

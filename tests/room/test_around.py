@@ -43,6 +43,57 @@ def test_the_agent_measures_the_session_of_the_one_who_installed_and_ends_with_i
     assert {path for path in homes.left_behind(room, before) if "/.cache" not in path} == set(), "more than openbox's"
 
 
+def test_what_another_account_in_front_asks_is_filtered_and_not_recorded(suite: str, make: Make):
+    """One seat, on which logind has one session in front at a time; who it is, `control` asks from its sandbox."""
+    room = make(suite, "desktop", SCREEN)
+    room.sh(DESKS)
+    room.sh(AT_THE_SEAT)
+    homes.set_up(room)
+    room.run("env", "SUDO_USER=ann", "blockerd", "install", "--yes")
+    for person, theirs in (("ann", False), ("ben", True), ("ann", False)):
+        room.sh(f"systemctl start desk@{person}")
+        homes.wait(lambda who=person: in_front(room) == who, f"session of {person}'s", 60)
+        homes.wait(lambda is_so=theirs: another(room) is is_so, "word of who is in front")
+        before = attempts(room)
+        homes.wait(lambda: homes.resolves(room), "names")
+        assert not homes.resolves(room, "blocked.example")
+        if theirs:
+            assert "another one is in front" in room.run("blockerd", "status")
+        room.sh(f"systemctl stop desk@{person}")
+        homes.wait(lambda is_so=theirs, n=before: is_so or attempts(room) > n, "record of it")
+    assert homes.recorded(room).count(("resolver-path", "account")) == 2
+    kept = attempts(room)
+    assert not homes.resolves(room, "blocked.example"), "nobody in front: as ever"
+    homes.wait(lambda: attempts(room) > kept, "record of it", 90)
+    room.run("blockerd", "uninstall", "--send", "nothing", "--data", "remove")
+
+
+AT_THE_SEAT = r"""
+mkdir -p /etc/systemd/system/desk@.service.d
+printf '[Service]\nEnvironment=XDG_SEAT=seat0\n' >/etc/systemd/system/desk@.service.d/seat.conf
+systemctl daemon-reload
+"""
+"""The seat of a room has no consoles, so logind brings each new session to the front."""
+
+
+def in_front(room: Room) -> str:
+    """The login name of the session that logind has in front, "" for none."""
+    session = room.try_run("loginctl", "show-seat", "seat0", "--property=ActiveSession", "--value").stdout.strip()
+    shown = room.try_run("loginctl", "show-session", session, "--property=Name", "--value").stdout if session else ""
+    return shown.strip()
+
+
+def another(room: Room) -> bool:
+    """Whether `status` says that another account is in front."""
+    return bool(json.loads(room.try_run("blockerd", "status", "--json").stdout)["another_account"])
+
+
+def attempts(room: Room) -> int:
+    """Questions on record that were refused."""
+    lines = room.run("blockerd", "log", "--json").splitlines()
+    return sum(int(json.loads(line)["count"]) for line in lines)
+
+
 def test_a_sign_in_page_comes_up_and_nothing_else(suite: str, make: Make):
     """With NetworkManager alone, whose tool `control` asks from inside its sandbox; the upstream is another resolver
     than the network's."""
