@@ -1,7 +1,7 @@
 """How `control` follows whose account is in front: the record, and the file for `dns` and the proxy."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ class Machine:
     def start(self) -> InFront:
         return InFront(self.settings, self.said.append, lambda: self.named, self.root, self._run)
 
-    def _run(self, words: Any) -> tuple[int, str]:  # noqa: ANN401
+    def _run(self, words: Sequence[str]) -> tuple[int, str]:
         self.asked += words[1] == "list-seats"
         sessions = {"1": (self.front, "user"), "g": ("gdm", "greeter")}
         return logind({"seat0": "1" if self.front else "g"}, sessions)(words)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from blockerd.system.seats import glance, look
+from blockerd.system.seats import Runner, glance, look
 
 Sessions = dict[str, tuple[str, str]]
 
 
-def logind(seats: dict[str, str], sessions: Sessions, broken: str = ""):
+def logind(seats: dict[str, str], sessions: Sessions, broken: str = "") -> Runner:
     """`loginctl` with the active session of each seat, and (name, class) of each session."""
 
     def run(words: Sequence[str]) -> tuple[int, str]:
