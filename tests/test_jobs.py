@@ -46,6 +46,7 @@ def test_it_ticks_again_and_again():
 
 
 def test_a_tick_that_was_missed_for_an_hour_is_run_once():
+    """T62: missed runs give one run."""
     assert len(_run(3600.0, -3600.0 * 5.5, 1)) == 1
 
 

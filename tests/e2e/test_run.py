@@ -159,6 +159,7 @@ def _hup(daemon: Install) -> None:
 
 
 def test_a_second_instance_exits_2_naming_the_first(daemon: Install):
+    """T56."""
     done = daemon.call("run")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

@@ -105,6 +105,7 @@ def delivered(journal: Journal, at: int):
 def test_what_is_older_than_asked_is_in_no_file_and_the_rest_is_there(
     journal: Journal, spool: Spool, path: Path, tmp_path: Path, count: int
 ):
+    """T75: in no octet of any file; what is left verifies."""
     story(journal, spool, "oldsecret", count)
     old = delivered(journal, spool.at)
     spool.at += 100 * DAY_US
@@ -332,7 +333,7 @@ def test_daily_facts_are_kept_for_a_year(journal: Journal, spool: Spool, path: P
 
 
 def test_no_password_key_or_url_is_ever_in_a_file(journal: Journal, spool: Spool, tmp_path: Path):
-    """What a page's address says beyond the name is refused before it is stored, and the segment is wiped of it."""
+    """T113: what a page's address says beyond the name is refused before it is stored, and the segment wiped of it."""
     for part in ("a.test/path-to-page", "a.test?query=secretword", "user:secretword@a.test", "a.test#secretword"):
         for key in ("name", "site"):
             spool.tell(

@@ -31,6 +31,7 @@ LEAVES = tuple(merkle.leaf_hash(number.to_bytes(2)) for number in range(LARGEST)
 
 
 def test_roots_equal_the_published_ones():
+    """T76: the vectors of Certificate Transparency."""
     leaves = [merkle.leaf_hash(entry) for entry in ENTRIES]
     assert [merkle.root_of(leaves[:size]).hex() for size in range(9)] == ROOTS
 

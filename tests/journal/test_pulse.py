@@ -147,6 +147,7 @@ def test_a_beat_follows_sleep_at_once_and_no_clock_step(machine: Machine):
 
 @pytest.mark.parametrize("step", [3, -3, 365 * 86_400, -365 * 86_400, 3600, -3600])
 def test_a_clock_that_was_set_is_told_at_the_next_look_by_how_much(machine: Machine, step: int):
+    """T60: its part for the record."""
     pulse = machine.pulse()
     machine.passes(10)
     pulse.look()

@@ -96,6 +96,7 @@ def test_after_a_kill_the_gap_begins_at_the_last_mark():
 
 
 def test_nine_hours_of_sleep_are_asleep_and_no_gap():
+    """T61: its part for coverage."""
     log = Log()
     log.beats(0, 600)
     log.add(What.MARK, 600)
@@ -273,6 +274,7 @@ def test_time_to_come_is_left_out():
 
 @pytest.mark.parametrize("off", [YEAR, -YEAR, 2 * 24 * HOUR, -3 * HOUR])
 def test_a_clock_that_was_set_and_set_back_changes_nothing(off: int):
+    """T60: its part for coverage."""
     log = Log()
     log.beats(0, 600)
     log.add(What.MARK, 600)
@@ -391,6 +393,7 @@ def test_a_system_that_names_no_boot_still_has_its_runs():
 
 @pytest.mark.parametrize(("day", "length"), [(date(2026, 3, 29), 23 * 60), (date(2026, 10, 25), 25 * 60)])
 def test_a_day_on_which_clocks_are_changed_has_its_own_length(day: date, length: int):
+    """T64: days of 23 and 25 hours."""
     zone = ZoneInfo("Europe/Berlin")
     start, end = midnight(day, zone), midnight(date.fromordinal(day.toordinal() + 1), zone)
     signs = [

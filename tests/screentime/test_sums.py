@@ -32,6 +32,7 @@ def lines(draw: st.DrawFn) -> list[Beat[str]]:
 
 @given(lines(), st.sampled_from(ZONES))
 def test_hours_and_days_add_up_to_the_whole(beats: list[Beat[str]], zone: ZoneInfo):
+    """T64: parts sum to the whole."""
     whole = sum(beat.length for beat in beats)
     hours, days = by_hour(beats, zone), by_day(beats, zone)
     assert sum(hours.values()) == sum(days.values()) == sum(by_data(beats).values()) == whole
