@@ -1,13 +1,15 @@
-"""What happens by the clock: APScheduler wakes us, and nothing else uses it.
+"""What happens by the clock: APScheduler wakes us, and nothing else uses it. And the threads for what takes its time.
 
-It only wakes: what is due is decided by whoever is called, from what is on disk. A tick that comes late (a machine that
-slept, a busy one) is run once, never skipped: the library's own default drops jobs that are a second late.
+The clock only wakes: what is due is decided by whoever is called, from what is on disk. A tick that comes late (a
+machine that slept, a busy one) is run once, never skipped: the library's own default drops jobs a second late.
 Called by `control`.
 """
 
 import logging
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
@@ -15,6 +17,15 @@ logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it tells of every 
 
 DEFAULTS = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
 NOTHING = timedelta()
+
+
+def workers(count: int) -> ThreadPoolExecutor:
+    """A pool of `count` threads that all run from the beginning: neither the number of cores nor the busiest minute of
+    a week says how many there are and what memory they take."""
+    pool, all_here = ThreadPoolExecutor(count, thread_name_prefix="work"), Barrier(count)
+    for _ in range(count):
+        pool.submit(all_here.wait)
+    return pool
 
 
 class Ticks:

@@ -1,11 +1,12 @@
 """The clock's ticks: a late one is run once and never skipped, a slow one is not run beside itself."""
 
 import asyncio
+from threading import active_count
 
 import pytest
 
 from blockerd import clock
-from blockerd.jobs import DEFAULTS, Ticks, in_seconds
+from blockerd.jobs import DEFAULTS, Ticks, in_seconds, workers
 
 
 def _run(seconds: float, first: float, wanted: int, slow: float = 0.0) -> list[float]:
@@ -91,3 +92,13 @@ def test_a_clock_that_is_set_on_by_fifty_years_is_not_counted_hour_by_hour():
 
 def test_what_came_due_in_a_sleep_runs_at_the_next_look():
     assert 0 < _look(-1800.0) <= 1801
+
+
+def test_all_threads_of_a_pool_are_there_from_the_beginning_and_no_more_come():
+    before = active_count()
+    with workers(3) as pool:
+        assert active_count() == before + 3
+        done = [pool.submit(pow, n, 2) for n in range(200)]
+        assert [one.result(10) for one in done] == [n * n for n in range(200)]
+        assert active_count() == before + 3
+    assert active_count() == before

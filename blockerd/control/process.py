@@ -27,7 +27,7 @@ from blockerd.control.peer import peer_uid
 from blockerd.control.probe import EVERY as PROBE_EVERY
 from blockerd.control.probe import HandNews, ProbeNews
 from blockerd.control.reports import FIRST_TICK, TICK_EVERY, Reports
-from blockerd.jobs import Ticks, in_seconds
+from blockerd.jobs import Ticks, in_seconds, workers
 from blockerd.journal import clocks, spool
 from blockerd.journal.append import size_of
 from blockerd.journal.checkpoint import CheckpointError
@@ -53,6 +53,9 @@ CHECK_AFTER = 1.0
 
 PRUNE_FIRST, PRUNE_EVERY = 600.0, 3600.0
 """Seconds after the start, and between two looks, at which what is past its time is forgotten, once a day."""
+
+THREADS = 4
+"""For what takes its time beside the socket and the clock: storing, notes, a look at the networks, an answer."""
 
 LAST_DRAIN = 1.0
 """Seconds that a process told to end may go on storing; what is left waits in the spool for the next start."""
@@ -84,6 +87,7 @@ class ControlProcess:
     async def run(self, lifeline: Lifeline) -> None:
         """Serves until SIGTERM, SIGINT or the supervisor's death."""
         loop = asyncio.get_running_loop()
+        loop.set_default_executor(workers(THREADS))
         end = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, end.set)
