@@ -83,7 +83,11 @@ def run_status(args: argparse.Namespace) -> int:
         *([("Pages", _pages(settings, report["proxy"]))] if settings.proxy.enabled else []),
         ("Since start", f"{counters.get('queries', 0):,} questions" if counters else "unknown"),
         ("Journal", report["journal"] or "in order"),
-        *([("Account", "another one is in front: filtered, not recorded")] if report["another_account"] else []),
+        *(
+            [("Account", "another one is in front: filtered, not recorded (is it yours too? name it in agent.users)")]
+            if report["another_account"]
+            else []
+        ),
         *_roads(report["portal"], report["vpn"]),
         *([("Notes", report["mail"])] if report["mail"] else []),
     ]

@@ -136,7 +136,7 @@ class ControlProcess:
     def _people(self) -> tuple[str, ...]:
         """The login names whose record this is; none where nobody has said so."""
         person = os.environ.get("BLOCKERD_PERSON", "")
-        return (*self._settings.agent.users, *([person] if person else []))
+        return (*self._settings.agent.users, *([person] if person not in ("", "root") else []))
 
     def _filters(self) -> bool:
         return running_pid(self._settings, "dns") > 0

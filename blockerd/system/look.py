@@ -21,7 +21,10 @@ from blockerd.system.picture import Browser, Holder, Machine, NetLink, Resolv
 Runner = Callable[[Sequence[str]], tuple[int, str]]
 
 _FILES = (DHCPCD, OPENRESOLV, WSL, "/etc/hosts", "/etc/nsswitch.conf")
-_TOOLS = ("systemctl", "resolvectl", "networkctl", "nmcli", "dhclient", "nft", "resolvconf", "useradd", "runuser")
+_TOOLS = (
+    *("systemctl", "loginctl", "resolvectl", "networkctl", "nmcli", "dhclient", "nft", "resolvconf"),
+    *("useradd", "runuser"),
+)
 _NETWORKS = ("etc/systemd/network", "run/systemd/network", "usr/lib/systemd/network", "lib/systemd/network")
 _TARGETS = (
     ("/run/systemd/resolve/stub-resolv.conf", Resolv.STUB),

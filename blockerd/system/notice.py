@@ -10,8 +10,10 @@ ISSUE = "/etc/issue.d/50-blockerd.issue"
 
 LOGIN = """\
 This computer has a filter, blockerd: names of porn, cam and sex-chat sites are refused and such requests are recorded
-here. `blockerd status` says how it is, `blockerd consent` who is told what. It can be taken off: `blockerd uninstall`.
+here{but}.
+`blockerd status` says how it is, `blockerd consent` who is told what. It can be taken off: `blockerd uninstall`.
 """
+BUT = ", but not while another account than {person}'s is at the screen"
 
 HOUSE = """\
 A note for everybody at home
@@ -24,11 +26,17 @@ is wrongly refused, say so, and it will be opened.
 """
 
 
-def steps() -> tuple[Step, ...]:
-    """What is shown at each login in a terminal (pam_motd(8)) and before it on a console (agetty(8))."""
+def steps(person: str = "") -> tuple[Step, ...]:
+    """What is shown at each login in a terminal (pam_motd(8)) and before it on a console (agetty(8)).
+
+    `person` is the account whose requests are recorded, "" where all are. A console names nobody before the login.
+    """
+    shown, before = (
+        LOGIN.format(but=BUT.format(person=one) if one else "") for one in (person, person and "the owner")
+    )
     return (
-        File("a note at each login", MOTD, LOGIN.encode()),
-        File("a note before the login on a console", ISSUE, LOGIN.encode() + b"\n"),
+        File("a note at each login", MOTD, shown.encode()),
+        File("a note before the login on a console", ISSUE, before.encode() + b"\n"),
     )
 
 

@@ -47,7 +47,7 @@ def plan(machine: Machine, wish: Wish) -> Plan:
         *takeover(machine, wish),  # only now does anything point at it
         *(nftables.belt(machine, wish) if wish.belt and machine.has("nft") else ()),
         *browsers.policies(machine, wish),
-        *notice.steps(),
+        *notice.steps(_owner(machine, wish)),
         *units.beside(wish, machine, way),
     )
     return Plan(way, steps, tuple(_notes(machine, wish, way)))
@@ -110,8 +110,18 @@ def _no_fallback(wish: Wish) -> str:
     )
 
 
+def _owner(machine: Machine, wish: Wish) -> str:
+    """The account whose record this will be while it can be told apart from others, "" where all is recorded."""
+    return wish.person if wish.person != "root" and machine.has("loginctl") else ""
+
+
 def _notes(machine: Machine, wish: Wish, way: Way) -> list[str]:
     notes = []
+    if owner := _owner(machine, wish):
+        notes.append(
+            f"the record is that of {owner}: while another account is at the screen, what this computer asks is "
+            "filtered and not recorded (agent.users names further accounts of yours)"
+        )
     if note := notice.at_home(wish.listen):
         notes.append("other devices may ask this one; people at home should read this:\n\n" + note)
     if wish.belt and not machine.has("nft"):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from blockerd.system import nftables, units
+from blockerd.system import nftables, notice, units
 from blockerd.system.picture import Holder, Machine, NetLink, Resolv
 from blockerd.system.plan import PlanError, choose, plan, shown
 from blockerd.system.resolved import DROP_IN, FALLBACK, RESOLV
@@ -215,3 +215,18 @@ def test_a_folder_that_is_not_ours_keeps_its_owner_and_mode():
 
     assert "/etc/blockerd" in folders("/etc/blockerd/blockerd.toml")
     assert "/etc" not in folders("/etc/blockerd.toml")
+
+
+@pytest.mark.parametrize(
+    ("person", "tools", "owner"),
+    [("ann", {"loginctl"}, "ann"), ("root", {"loginctl"}, ""), ("", {"loginctl"}, ""), ("ann", set(), "")],
+)
+def test_whoever_logs_in_reads_whose_requests_are_recorded(person: str, tools: set[str], owner: str):
+    made = plan(replace(DESKTOP, tools=DESKTOP.tools | tools), Wish(person=person))
+    told = {step.path: step.content.decode() for step in made.steps if isinstance(step, File)}
+    for path, name in ((notice.MOTD, owner), (notice.ISSUE, owner and "the owner")):
+        assert "names of porn, cam and sex-chat sites are refused" in told[path]
+        assert ("not while another account" in told[path]) is bool(owner)
+        assert f"another account than {name}'s" in told[path] or not owner
+    assert any(note.startswith(f"the record is that of {owner}:") for note in made.notes) is bool(owner)
+    assert "ann" not in told[notice.ISSUE]
