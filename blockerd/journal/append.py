@@ -178,17 +178,26 @@ class Journal:
 
     def _ready(self) -> apsw.Connection:
         if self._db is None:
-            self._db, _ = open_writer(self.path, self._clock_us())
-            with self._transaction(self._db):
-                if not load(self._db).size:
-                    adopt(self._db)
-                    readers.restore(self._db, self.path)
-                add_entries(self._db, breaks(self._db, self.path, self._clock_us()))
+            self._db = self._opened()
         if self._origins is None:
             self._origins = Lookup(self._db).origins()
             self._numbers = {number: origin for origin, number in self._origins.items()}
             self.agents = screen_time.acknowledged(self._db.execute)
         return self._db
+
+    def _opened(self) -> apsw.Connection:
+        """The database, once it is on record where it comes from; closed again where that cannot be said now."""
+        db, _ = open_writer(self.path, self._clock_us())
+        try:
+            with self._transaction(db):
+                if not load(db).size:
+                    adopt(db)
+                    readers.restore(db, self.path)
+                add_entries(db, breaks(db, self.path, self._clock_us()))
+        except BaseException:
+            db.close()
+            raise
+        return db
 
     def _part(self, db: apsw.Connection, segment: _Segment) -> Drained | None:
         """Stores the next records of `segment` in one transaction; None when there is nothing more to do for it."""

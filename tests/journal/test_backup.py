@@ -13,6 +13,7 @@ from blockerd.journal.check import check
 from blockerd.journal.entry import Repair, decode
 from blockerd.journal.heads import mark_delivered, record_head, remembered
 from blockerd.journal.log import open_log
+from blockerd.journal.outcome import DrainState
 from blockerd.journal.schema import JournalError
 from tests.journal.spooling import SECOND, START, Spool, counts, everything
 
@@ -194,6 +195,21 @@ def test_an_older_copy_put_in_place_by_hand_is_told_once(machine: Machine):
     machine.asks(9, "more")
     (told,) = machine.repairs()
     assert (told.what, told.size) == (continuity.OLDER, head.size)
+
+
+def test_what_could_not_be_told_while_another_program_held_the_journal_is_told_then(machine: Machine):
+    machine.asks(5)
+    kept = machine.path.read_bytes()
+    machine.asks(5, "later")
+    machine.delivers()
+    machine.path.write_bytes(kept)
+    with closing(apsw.Connection(str(machine.path))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        journal = Journal(machine.path, lambda: machine.spool.at)
+        assert journal.drain(machine.spool.folder).state == DrainState.LOCKED
+    assert journal.drain(machine.spool.folder).state == DrainState.OK
+    journal.close()
+    assert [entry.what for entry in machine.repairs()] == [continuity.OLDER]
 
 
 def test_another_history_of_the_same_log_is_told(machine: Machine):
