@@ -39,6 +39,8 @@ EVER = 1 << 62
 """Later than any clock (Unix µs), also one that was ahead."""
 
 _CHUNK = 50_000
+_LOOKED_THROUGH = 5_000_000
+"""Attempts that one transaction may look through to remove origins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +79,7 @@ def prune(
     )
     kinds.update(_counted(screen.forget(db, before)))
     if removed.openings:
-        # A few at a time: the foreign key makes SQLite look through all attempts for each.
-        unused = "SELECT id FROM origins WHERE id NOT IN (SELECT origin FROM attempts) LIMIT 50"
-        db.execute(f"DELETE FROM origins WHERE id IN ({unused})")
+        _origins(db)
     if kinds or removed.commitments:
         add_entries(db, [Prune(at, "age", before, removed.openings, kinds, removed.commitments)])
     return removed
@@ -134,6 +134,22 @@ def _attempts(db: apsw.Connection, before: int, limit: int) -> dict[str, int]:
     _uncount(db, db.changes())
     db.execute("DELETE FROM attempts WHERE id IN (SELECT id FROM temp.going)")
     return {"attempt": count} if count else {}
+
+
+def _origins(db: apsw.Connection) -> None:
+    """Empties the origins that no attempt has any more, and removes some of them.
+
+    Not all at once: the foreign key makes SQLite look through all attempts for each that is removed.
+    """
+    unused = db.execute("SELECT id FROM origins WHERE id NOT IN (SELECT origin FROM attempts)").fetchall()
+    attempts = next(iter(db.execute("SELECT count(*) FROM attempts")))[0]
+    some = max(50, _LOOKED_THROUGH // max(1, attempts))
+    db.executemany("DELETE FROM origins WHERE id = ?", unused[:some])
+    db.executemany(
+        "UPDATE origins SET category = '', source = '', list = '', action = '', channel = '', client = '', user = '',"
+        " kind = 'gone ' || id WHERE id = ?",
+        unused[some:],
+    )
 
 
 def _events(db: apsw.Connection, before: int, year: int, limit: int) -> dict[str, int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from blockerd.journal import forget, merkle, outbox
+from blockerd.journal import forget, merkle, outbox, retention
 from blockerd.journal.append import Journal
 from blockerd.journal.check import check
 from blockerd.journal.entry import Prune, decode
@@ -18,7 +18,7 @@ from blockerd.journal.merge import GAP_US
 from blockerd.journal.outbox import Sealed, Stand
 from blockerd.journal.read import View
 from blockerd.journal.retention import DAY_US, SUMS_US, YEAR_US
-from blockerd.journal.spool import Level, read
+from blockerd.journal.spool import From, Level, read
 from blockerd.report.partner import Says, Send
 from blockerd.settings import Role
 from tests.journal.spooling import SECOND, START, Spool, counts, everything
@@ -128,6 +128,26 @@ def test_what_is_older_than_asked_is_in_no_file_and_the_rest_is_there(
     sites = counts(everything(path, spool.folder, Level.NAME))
     assert all("oldsecret" not in site for site in sites)
     assert sum(sites.values()) == 2 * count
+
+
+def test_who_asked_is_forgotten_with_what_was_asked_also_where_a_home_has_many_addresses(
+    journal: Journal, spool: Spool, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(retention, "_LOOKED_THROUGH", 0)
+    for n in range(250):
+        spool.at += SECOND
+        spool.ask("site.test", flags=From.ADDRESSES4, addresses=bytes([10, 20, 30, n]))
+    journal.drain(spool.folder)
+    spool.at += 100 * DAY_US
+    spool.ask("later.test", flags=From.ADDRESSES4, addresses=bytes([10, 20, 31, 1]))
+    journal.drain(spool.folder)
+    forget.prune(journal, spool.folder, spool.at, spool.at - 90 * DAY_US, day_begins)
+    assert forget.scrub(journal)
+    assert found(tmp_path, "10.20.30.", "10.20.31.1") == {("10.20.31.1", path.name)}
+    spool.ask("again.test", flags=From.ADDRESSES4, addresses=bytes([10, 20, 30, 249]))
+    journal.drain(spool.folder)
+    assert [one.client for one in everything(path, spool.folder)] == ["10.20.31.1", "10.20.30.249"]
+    sound(path)
 
 
 def test_tallies_of_forgotten_days_stay(journal: Journal, spool: Spool, path: Path):
