@@ -26,11 +26,14 @@ LATE_US = 15_000_000
 """How much later than asked (µs) a question may reach the spool and still find its attempt unsettled."""
 
 _CHUNK = 20_000
+_EVER = 1 << 62
 _RIPE = f"""
     SELECT {ATTEMPT_COLUMNS} FROM unsettled CROSS JOIN attempts ON id = attempt
-    WHERE attempt <= (SELECT id FROM attempts WHERE first_us < ?1 ORDER BY first_us DESC LIMIT 1)
-    AND (last_us < ?1 OR first_us < ?2 OR first_us > ?3) ORDER BY attempt LIMIT ?4
+    WHERE attempt < ifnull((
+        SELECT id FROM attempts WHERE first_us BETWEEN ?1 AND ?3 AND +id IN unsettled ORDER BY first_us LIMIT 1
+    ), {_EVER}) AND (last_us < ?1 OR first_us < ?2 OR first_us > ?3) ORDER BY attempt LIMIT ?4
 """
+"""Looks no further than to the first that may still grow: whatever lies behind it comes later."""
 _ALL = f"SELECT {ATTEMPT_COLUMNS} FROM unsettled CROSS JOIN attempts ON id = attempt ORDER BY attempt LIMIT ?"
 
 

@@ -102,6 +102,34 @@ def test_an_attempt_from_a_future_that_was_taken_back_is_settled_too(journal: Jo
     sound(path)
 
 
+@pytest.mark.parametrize("wrong", [-365 * 86_400, -3600, 3600, 365 * 86_400])
+def test_the_last_attempt_is_settled_though_the_clock_was_wrong_then(
+    journal: Journal, spool: Spool, path: Path, wrong: int
+):
+    spool.ask("a.test")
+    journal.drain(spool.folder)
+    spool.at += (100 + wrong) * SECOND
+    spool.ask("b.test")
+    journal.drain(spool.folder)
+    spool.at += CLOSED - wrong * SECOND
+    journal.drain(spool.folder)
+    assert [entry.site for entry in said(path) if isinstance(entry, Attempt)] == ["a.test", "b.test"]
+    sound(path)
+
+
+def test_attempts_are_settled_also_at_an_hour_that_a_clock_ahead_has_had_before(
+    journal: Journal, spool: Spool, path: Path
+):
+    for name in ("ahead", "right"):
+        spool.at = START
+        for n in range(30):
+            journal.drain(spool.folder)
+            spool.at += 30 * SECOND
+            spool.ask(f"{name}-{n}.test")
+    journal.drain(spool.folder)
+    assert journal.query("SELECT count(*) FROM unsettled") == [(3,)]
+
+
 def test_a_rolled_back_transaction_leaves_no_leaf(journal: Journal, spool: Spool, path: Path):
     spool.tell(kind="lost", process="dns", count=5)
     spool.ask("a.test")
