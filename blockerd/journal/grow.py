@@ -63,6 +63,9 @@ def assert_fits(db: apsw.Connection) -> None:
         (last,) = next(iter(db.execute(f"SELECT max(n) FROM {table}")))
         if last is not None and last >= tree.size:
             raise ValueError(f"a tree of {tree.size} leaves, and {table} up to {last}")
+    for level, place in db.execute("SELECT level, max(place) FROM nodes GROUP BY level"):
+        if place >= tree.size >> level:
+            raise ValueError(f"a tree of {tree.size} leaves, and nodes of level {level} up to {place}")
     for (level, place), peak in zip(subtrees(0, tree.size), tree.peaks, strict=True):
         within = level % STEP
         below = hashes(db, level - within, place << within, 1 << within)

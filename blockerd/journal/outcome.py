@@ -72,13 +72,17 @@ _ADVICE = {
 }
 
 
+_BY_HAND = apsw.SQLError | apsw.ConstraintError
+"""What comes of a file whose tables somebody has changed."""
+
+
 def _state_of(error: apsw.Error) -> DrainState:
-    if isinstance(error, apsw.BusyError | apsw.LockedError):
+    if isinstance(error, apsw.BusyError | apsw.LockedError | apsw.ProtocolError):
         return DrainState.LOCKED
     if isinstance(error, apsw.FullError):
         return DrainState.FULL
     if isinstance(error, apsw.ReadOnlyError | apsw.CantOpenError | apsw.PermissionsError):
         return DrainState.UNWRITABLE
-    if isinstance(error, apsw.IOError | apsw.CorruptError | apsw.NotADBError):
+    if isinstance(error, apsw.IOError | apsw.CorruptError | apsw.NotADBError | _BY_HAND):
         return DrainState.DAMAGED
     raise error

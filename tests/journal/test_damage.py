@@ -218,6 +218,11 @@ UNUSABLE = {
     "an octet of a peak": "UPDATE tree SET peaks = CAST(CASE substr(peaks, 1, 1) WHEN x'00' THEN x'01' ELSE x'00' END"
     " || substr(peaks, 2) AS BLOB)",
     "no row": "DELETE FROM tree",
+    "a node": "INSERT INTO nodes VALUES (8, 0, x'00')",
+    "a table": "DROP TABLE nodes",
+    "a table of another part": "DROP TABLE screen; DROP TABLE agents",
+    "a column": "ALTER TABLE spans DROP COLUMN boot",
+    "a trigger": "CREATE TRIGGER t AFTER INSERT ON attempts BEGIN DELETE FROM attempts WHERE id = new.id; END",
     "a repair": "UPDATE events SET payload = CAST(x'7bf4287d' AS TEXT) WHERE kind = 'repair'",
 }
 
@@ -245,6 +250,22 @@ def test_a_tree_that_does_not_fit_is_kept_as_evidence_and_a_new_log_is_bound_to_
     assert counts(everything(path, spool.folder))["later.test"] == 1
     with closing(apsw.Connection(str(path))) as db:
         assert check(db).broken == ()
+
+
+@pytest.mark.parametrize(("sql", "becomes"), [
+    ("DROP TABLE spans", DrainState.OK), ("UPDATE tree SET rows = 9223372036854775807", DrainState.DAMAGED),
+])  # fmt: skip
+def test_a_hand_in_the_file_while_control_runs_ends_nothing(tmp_path: Path, sql: str, becomes: DrainState):
+    path = made(tmp_path, 5)
+    spool = Spool(tmp_path / "spool", start=START + 5000 * SECOND)
+    journal = Journal(path, lambda: NOW)
+    with closing(apsw.Connection(str(path))) as db:
+        db.execute(sql)
+    spool.ask("later.test")
+    spool.alive("start")
+    assert [journal.drain(spool.folder).state for _ in range(2)] == [DrainState.DAMAGED, becomes]
+    journal.close()
+    assert counts(everything(path, spool.folder))["later.test"] == 1
 
 
 def test_a_backup_whose_tree_does_not_fit_is_not_taken(tmp_path: Path):
