@@ -1,12 +1,14 @@
-"""Whether notes can go by the wall clock now, and what the user is told while they wait for it.
+"""Whether notes can go by the wall clock now, what the user is told while they wait for it, and what it put wrong.
 
 Called by `control.reports` at each tick, inside its transaction.
 """
 
+from collections.abc import Callable
 from datetime import datetime, tzinfo
 from typing import Any
 
 import blockerd.journal.outbox as mailbox
+from blockerd.report.partner import as_of
 
 BEHIND = "the clock is behind the record: notes wait until it is set, until NTP keeps it, or until it has run longer"
 
@@ -25,3 +27,15 @@ def why(now: int, left: int, zone: tzinfo, *, behind: bool) -> str:
 def waits(db: Any) -> bool:  # noqa: ANN401  (the journal's connection: apsw is known in journal/ alone)
     """True if anybody is to get a mail."""
     return any(one.reads for one in mailbox.partners(db).values()) or bool(mailbox.rows(db, open_only=True))
+
+
+def set_right(db: Any, now: int, kept: Callable[[], bool]) -> None:  # noqa: ANN401
+    """What a clock that was ahead has dated of readers is as of `now`, where `kept` says that NTP keeps the clock.
+
+    Not before: as of a clock that is behind they would read of days before they agreed.
+    """
+    readers = mailbox.partners(db).values()
+    late = [right for one in readers if (right := as_of(one, now)) != one]
+    if late and kept():
+        for one in late:
+            mailbox.put_partner(db, one)

@@ -204,6 +204,7 @@ class Reports:
     def _told(self, db: Any, now: int) -> date | None:  # noqa: ANN401  (the journal's connection)
         """The last day that is told, once what a clock that was ahead told is taken back."""
         rewind(db, now, control_days.SETTLED_US)
+        doubt.set_right(db, now, self._kept)
         return _last_told(db)
 
     def _step(self, name: str, *, sure: bool) -> None:

@@ -277,6 +277,12 @@ def tick(partner: Partner, now: int, code: str) -> Step:
     return Step(partner)
 
 
+def as_of(partner: Partner, now: int) -> Partner:
+    """`partner` with no time later than it can be at `now`: a clock that was ahead may have given them one."""
+    since, asked = min(partner.since, now), min(partner.asked, now)
+    return replace(partner, since=since, until=min(partner.until, now + CONSENT_US), asked=asked)
+
+
 def _may_invite(known: Partner, wanted: Wanted, now: int) -> None:
     same = _same_place(wanted, known)
     if known.reads:

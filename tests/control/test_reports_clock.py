@@ -7,6 +7,7 @@ import pytest
 from blockerd.control.doubt import BEHIND
 from blockerd.journal.outbox import Stand
 from blockerd.report import consent
+from blockerd.report.partner import CONSENT_US
 from tests.fakes.mailserver import MailServer, Mood, server_of
 from tests.fakes.sharing import (
     DAY,
@@ -14,6 +15,7 @@ from tests.fakes.sharing import (
     MINUTE,
     NOON,
     Home,
+    kinds,
     partner,
 )
 
@@ -160,3 +162,21 @@ def test_what_a_clock_that_was_ahead_has_queued_goes_once_it_is_right(
     shared.tick()
     assert "The notes go to another address." in shared.got(ROBIN.address)[-1].text
     assert [one.what for one in shared.rows() if one.lane and one.state in (Stand.WAITING, Stand.SEALED)] == []
+
+
+def test_a_yes_that_a_clock_two_years_ahead_has_dated_holds_from_now_on_once_ntp_keeps_it(home: Home):
+    home.agree()
+    home.now += 730 * DAY
+    home.pair("Robin")
+    dated = home.partner("Robin")
+    home.now -= 730 * DAY
+    home.tick()
+    assert home.partner("Robin") == dated, "a clock that is behind looks the same"
+    home.kept = True
+    home.tick()
+    held = home.partner("Robin")
+    assert (held.since, held.until, held.asked) == (home.now, home.now + CONSENT_US, home.now)
+    home.until("2026-11-15T18:30+01:00", step=6 * HOUR)
+    assert kinds(home.got("Robin"))[-1] == "report"
+    home.until("2027-02-07T12:30+01:00", step=DAY)
+    assert not home.partner("Robin").reads
