@@ -26,6 +26,7 @@ def rewind(db: apsw.Connection, now: int, settled: int) -> None:
 
     Of mails of the future a note or seal that waits is dropped, all else that waits or is under way goes as it is, as
     long after now as it was to wait; of those that are done the times are set to now. So none keeps a later one back.
+    A remark stands in the next note, also where one of the future had it.
     """
     db.execute(
         "DELETE FROM summaries WHERE n IN (SELECT n FROM openings JOIN events ON events.id = openings.event"
@@ -48,5 +49,6 @@ def rewind(db: apsw.Connection, now: int, settled: int) -> None:
         " WHERE state NOT IN ('queued', 'sealed') AND max(queued_us, ifnull(made_us, 0), ifnull(done_us, 0)) > ?1",
         (now,),
     )
+    db.execute("UPDATE remarks SET at_us = ?1 + 1 WHERE at_us > ?1 + 1", (now,))
     for table in ("outbox", "roads"):
         db.execute(f"UPDATE {table} SET next_us = 0 WHERE next_us > ?", (now + _LONGEST_PAUSE,))

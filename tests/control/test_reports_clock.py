@@ -180,3 +180,16 @@ def test_a_yes_that_a_clock_two_years_ahead_has_dated_holds_from_now_on_once_ntp
     assert kinds(home.got("Robin"))[-1] == "report"
     home.until("2027-02-07T12:30+01:00", step=DAY)
     assert not home.partner("Robin").reads
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_remark_of_a_clock_that_was_ahead_stands_in_the_next_note(shared: Home, *, told: bool):
+    """Also where a note of that time had it, or was sent before."""
+    shared.now, shared.sure = shared.now + 30 * DAY, told
+    shared.request("report-note", text="My sister was here.")
+    shared.request("report-note", text="So was my aunt.")
+    shared.now, shared.sure = shared.now - 30 * DAY, True
+    shared.until("2026-11-15T18:30+01:00", step=6 * HOUR)
+    assert "My sister was here. So was my aunt." in shared.got("Robin")[-1].text
+    shared.until("2026-11-22T18:30+01:00", step=6 * HOUR)
+    assert "sister" not in shared.got("Robin")[-1].text
