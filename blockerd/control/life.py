@@ -24,6 +24,9 @@ LOOK_EVERY = 5.0
 DAY_US, SETTLED_US = 86_400_000_000, 3_600_000_000
 """From one forgetting to the next, and for how long a clock is in doubt after it was set (µs)."""
 
+LEAP_US = 7 * DAY_US
+"""A clock this far (µs) ahead of the last run may make forget what is still to be kept."""
+
 
 class Life:
     """The signs of life of this process. `record` puts an event into the spool."""
@@ -65,15 +68,16 @@ class Life:
 
     def time_to_prune(self) -> bool:
         """True once a day, but not while what the clock says of age may be wrong: within an hour after it was set, and
-        in a run that began far ahead of the last one, until NTP says so too."""
-        if self._left() or (self._pulse.leapt and not clocks.synchronised()):
+        in a run that began a week ahead of the last one, for a day; there NTP may say so before."""
+        leapt = self._pulse.leap > LEAP_US and _left(DAY_US, self._pulse.began)
+        if self._left() or (leapt and not clocks.synchronised()):
             return False
-        return self._pruned_at is None or clocks.read().boottime - self._pruned_at >= DAY_US
+        return self._pruned_at is None or not _left(DAY_US, self._pruned_at)
 
     def _left(self) -> int:
         """What is left (µs) of the hour."""
         since = self._pulse.doubted_at
-        return 0 if since is None else max(0, since + SETTLED_US - clocks.read().boottime)
+        return 0 if since is None else _left(SETTLED_US, since)
 
     def pruned(self) -> None:
         """Says that it was done."""
@@ -87,6 +91,11 @@ class Life:
 
     def _zones(self) -> tuple[str, str]:
         return machine_zone(), self.settings.time.zone
+
+
+def _left(time: int, since: int) -> int:
+    """What is left (µs) of `time` that began at `since` (BOOTTIME, µs)."""
+    return max(0, since + time - clocks.read().boottime)
 
 
 def dns_counters(path: Path) -> dict[str, int]:

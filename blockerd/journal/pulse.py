@@ -83,8 +83,9 @@ class Pulse:
         self._before = self._base = Clocks(0, 0, 0)
         self.doubted_at: int | None = None
         """When (BOOTTIME, µs) the wall clock was last set, or where it stands far from where the last run left it."""
-        self.leapt = False
-        """The clock stood far ahead of the last run when this one began: a long time off, or a clock that is wrong."""
+        self.began = self.leap = 0
+        """When (BOOTTIME, µs) this run began, and how far (µs, 0 for less than a day) the clock stood ahead of the last
+        one then: a long time off, or a clock that is wrong."""
 
     @property
     def run(self) -> int:
@@ -100,6 +101,7 @@ class Pulse:
         run = known.run + 1 if before else now.wall // 1_000_000  # a number never used, where the file is unreadable
         self._last = replace(self._last, run=run, machine_zone=zones[0], settings_zone=zones[1])
         self._before = self._base = now
+        self.began = now.boottime
         if before is None:
             self._record({"kind": "repair", "at": now.wall, "what": "run number unreadable", "file": self._path.name})
         if not known.stopped:
@@ -108,7 +110,7 @@ class Pulse:
             self._base = Clocks(known.wall, known.boottime, known.monotonic)
             self._steps(now)
         elif known.run and not -STEP_US <= now.wall - known.wall <= DOUBT_US:
-            self.doubted_at, self.leapt = now.boottime, now.wall > known.wall
+            self.doubted_at, self.leap = now.boottime, max(0, now.wall - known.wall)
         if known.run:
             self._zone_steps(now, (known.machine_zone, known.settings_zone), zones)
         self._record({"kind": "start", "process": "control", **self._signs(now)})

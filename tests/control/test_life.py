@@ -72,6 +72,21 @@ def test_nothing_is_forgotten_in_a_run_that_began_years_ahead_before_ntp_says_so
     assert machine.believed == (True, True)
 
 
+def test_a_run_that_began_years_ahead_is_believed_once_it_has_lasted_a_day_where_nobody_knows_of_ntp(machine: Machine):
+    machine.boot("second", 730 * DAY)
+    machine.passes(DAY - HOUR)
+    assert machine.believed == (True, False)
+    machine.passes(HOUR)
+    assert machine.believed == (True, True)
+
+
+def test_a_computer_used_at_weekends_forgets_though_nobody_knows_of_ntp(machine: Machine):
+    machine.boot("second", 6 * DAY)
+    assert machine.believed == (False, False)
+    machine.passes(HOUR)
+    assert machine.believed == (True, True)
+
+
 def test_a_night_off_is_no_doubt(machine: Machine):
     machine.boot("second", 10 * HOUR)
     assert machine.believed == (True, True)
