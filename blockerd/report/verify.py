@@ -362,7 +362,7 @@ def _check(note: Note, mail: Mail, state: Chain) -> None:
     if last is None or note.number != last.number:
         state.last, state.received = note, mail.received or note.minute
         state.told = state.told if last and note.number == last.number + 1 else None
-    _check_days(note, state)
+    _check_days(note, state, ahead=(mail.received or note.minute) < note.minute - ALLOWED_MINUTES)
     _check_parts(note, mail)
     before = seal(note.origin, *note.one("before")[1:3]) if note.one("before")[0] else "none"
     if note.one("seal") != (seal(note.origin, note.size, note.root), before):
@@ -417,8 +417,11 @@ def _check_parts(note: Note, mail: Mail) -> None:
             raise Answer(NOT, f"its {part[0]} part was changed after it was sealed, or added, or taken away")
 
 
-def _check_days(note: Note, state: Chain) -> None:
-    """The opened summaries are entries of the record, add up to the figures, and leave out no day."""
+def _check_days(note: Note, state: Chain, *, ahead: bool) -> None:
+    """The opened summaries are entries of the record, add up to the figures, and leave out no day.
+
+    `ahead`: the clock was, as the time of receipt says: what it tells of days to come, a later mail will tell anew.
+    """
     sums: dict[str, int] = {}
     told = note.lines["day"]
     for (day, index, salt, event), (path,) in zip(told, note.lines["in"], strict=True):
@@ -428,7 +431,7 @@ def _check_days(note: Note, state: Chain) -> None:
         entry = json.loads(event)
         if (entry.get("kind"), entry.get("day"), entry.get("role")) != ("daily", day, note.one("to")[0]):
             raise Answer(NOT, f"the summary of {day} is none for this reader")
-        if state.days.setdefault(day, index) != index:
+        if (state.days.get(day, index) if ahead else state.days.setdefault(day, index)) != index:
             raise Answer(NOT, f"two entries tell of {day}")
         for name, value in _numbers(entry.get("facts"), ""):
             sums[name] = sums.get(name, 0) + value

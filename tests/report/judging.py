@@ -99,6 +99,16 @@ def moved(first: Sender, ahead: timedelta) -> list[bytes]:
     return [*first.mails, *second.mails]
 
 
+def told_ahead() -> list[bytes]:
+    """A mail of a clock three days ahead tells of the day to come; once it is over, another one does."""
+    sender, day = quarter(until=6), FIRST + 6 * DAY
+    for ahead, minutes in ((3, 0), (0, 300)):
+        sender.log.beats(5)
+        sender.opened[day] = sender.log.daily(day, minutes={"monitored": minutes})
+        sender.seal(day, at(7 + ahead, 6), delay=timedelta(days=-ahead))
+    return sender.mails
+
+
 ROWS = {
     "sound": "continues",
     "changed": "does not continue (mail 1: the record that another row of mails told was changed)",

@@ -36,6 +36,7 @@ from tests.report.judging import (
     resent,
     rows,
     saved,
+    told_ahead,
     told_quarter,
 )
 
@@ -311,6 +312,13 @@ def test_a_week_between_reports_left_out_is_seen():
         sender.opened[FIRST + day * DAY] = sender.log.daily(FIRST + day * DAY, x=1)
     sender.report(FIRST + 14 * DAY, at(21, 7))
     assert str(judged(sender.mails, FIRST)[0]) == "does not continue (mail 10: it tells nothing about 2026-08-31)"
+
+
+def test_of_days_that_a_clock_ahead_told_the_mail_that_told_them_is_named_and_no_other():
+    answers = [str(mail.answer) for mail in judged(told_ahead(), FIRST)[2]]
+    assert [answer for answer in answers if answer != "continues"] == [
+        "does not continue (it was received 4320 minutes before it was made)"
+    ]
 
 
 def test_a_day_told_a_second_time_in_another_way_is_seen():
