@@ -6,6 +6,7 @@ and by `log erase` where no control runs.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -81,14 +82,6 @@ def empty_log(journal: Journal) -> bool:
     return journal.within(retention.empty_log, transaction=False)
 
 
-def wipe_spool(journal: Journal, spool: Path, before: int) -> None:
-    """Overwrites what is stored and older than `before` in segments that are still there."""
-    stored = journal.within(_stored)
-    for path in segments(spool):
-        if path.name in stored:
-            wipe(path, stored[path.name], before)
-
-
 def _files(journal: Journal, spool: Path, before: int) -> tuple[str, ...]:
     """Removes what lies in files and is older than `before`; a line about each place where that could not be done."""
     left = list[str]()
@@ -99,7 +92,9 @@ def _files(journal: Journal, spool: Path, before: int) -> tuple[str, ...]:
         except OSError as error:
             left.append(f"{what}: {error.strerror or error}; remove it yourself")
 
-    tried(spool, lambda: wipe_spool(journal, spool, before))
+    stored = journal.within(_stored)
+    for path in segments(spool):
+        tried(path, partial(_wipe, path, stored.get(path.name), before))
     folder = journal.path.parent
     found = list[Path]()
     for place in (folder, folder / BACKUPS, folder / COPIES):
@@ -122,6 +117,20 @@ def _look(found: list[Path], folder: Path, journal: Path) -> None:
     aside = (*(f"{journal.stem}{part}" for part in ASIDE), *(f"{journal.name}{part}" for part in BESIDE))
     wanted = [path for path in there if folder != journal.parent or path.name.startswith(aside)]
     found += [path for path in wanted if path.is_symlink() or not path.is_dir()]
+
+
+def _wipe(segment: Path, stored: int | None, before: int) -> None:
+    """Overwrites what is stored (up to an offset, None: nothing yet) and older than `before` in a segment.
+
+    Raises:
+        OSError: it cannot be read or written, or has waited for so long because it cannot.
+    """
+    with suppress(FileNotFoundError):
+        if stored is not None:
+            wipe(segment, stored, before)
+        elif segment.lstat().st_mtime_ns // 1000 < before:
+            with segment.open("rb") as file:
+                file.read(1)
 
 
 def _unlink(path: Path, before: int) -> None:

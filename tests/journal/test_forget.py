@@ -283,6 +283,23 @@ def test_an_odd_thing_among_the_backups_keeps_nothing_else(
     assert {name for _, name in found(tmp_path, "oldsecret")} == {"b.sqlite"}
 
 
+def test_segments_that_cannot_be_read_are_told_and_keep_no_other(journal: Journal, spool: Spool, tmp_path: Path):
+    """The memory of a process can as little be read from its begin as a bad place of a disk."""
+    for one in (spool, Spool(spool.folder, "proxy")):
+        one.ask("www.oldsecret.test")
+    journal.drain(spool.folder)
+    stored, waiting = spool.paths[0], spool.folder / "cli-7-1.seg"
+    stored.unlink()
+    for odd in (stored, waiting):
+        odd.symlink_to("/proc/self/mem")
+    removed = forget.erase(journal, spool.folder, spool.at)
+    assert removed.left == tuple(f"{odd}: Input/output error; remove it yourself" for odd in (waiting, stored))
+    for odd in (stored, waiting):
+        odd.unlink()
+    assert forget.scrub(journal)
+    assert found(tmp_path, "oldsecret") == set()
+
+
 def test_the_file_becomes_smaller(journal: Journal, spool: Spool, path: Path):
     assert forget.scrub(journal)
     empty = path.stat().st_size
