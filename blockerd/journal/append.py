@@ -5,7 +5,6 @@ A disk that is full, a lock held by somebody else or a damaged file ends a drain
 is. Called by `control` alone, from one thread. Refuses a journal made by a newer blockerd.
 """
 
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -78,6 +77,7 @@ class Journal:
         self._names = Names(Level.SITE)
         self._confirmed: Confirmed | None = None
         self._metas: dict[str, tuple[int, Meta | None]] = {}
+        self._unread: list[tuple[Path, OSError]] = []
         self.agents: dict[str, int] = {}
         try:
             self._ready()
@@ -101,7 +101,7 @@ class Journal:
             self._names = Names(level)
         if confirm is None or self._confirmed is None or self._confirmed.confirm != confirm:
             self._confirmed = Confirmed(confirm) if confirm else None
-        total = Drained()
+        total, self._unread = Drained(), []
         try:
             db = self._ready()
             began = self._clock_us()
@@ -121,7 +121,7 @@ class Journal:
             if given.state == DrainState.DAMAGED:
                 self.close()  # a file that gave an I/O error is checked before it is written again
             return given
-        return replace(total, message=left_out([one.path for one in found if _closed(one.path)]))
+        return replace(total, message=left_out(self._unread))
 
     def _held_up(self, db: apsw.Connection) -> bool:
         """True if a reader keeps the write-ahead log, which is long, from being used again: the spool waits better."""
@@ -205,8 +205,12 @@ class Journal:
         if progress.done:
             self._delete(segment)
             return None
-        data = _read(segment.path, progress.offset)
-        if data is None:
+        try:
+            data, meta = _read(segment.path, progress.offset), self._meta(segment.path, progress.meta_at)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._unread.append((segment.path, error))  # the next drain tries again
             return None
         chunk = whole_records(data, progress.offset, BATCH)
         finished = segment.sealed and (not chunk.rest or not chunk.records)
@@ -214,7 +218,7 @@ class Journal:
             return None
         torn = chunk.rest if finished else 0
         with self._transaction(db):
-            intake = self._store(db, segment, chunk, progress, finished)
+            intake = self._store(db, segment, chunk, (meta, progress.meta_at), finished)
             if torn:
                 said = f"{segment.path.name}: {torn} bytes"
                 add_entries(db, [Repair(self._clock_us(), "torn end of a segment", detail=said)])
@@ -225,15 +229,14 @@ class Journal:
         return Drained(questions=intake.questions, bad=intake.bad, torn=torn)
 
     def _store(
-        self, db: apsw.Connection, segment: _Segment, chunk: Chunk, progress: _Progress, finished: bool
+        self, db: apsw.Connection, segment: _Segment, chunk: Chunk, held: tuple[Meta | None, int], finished: bool
     ) -> Intake:
-        """Inside a transaction: the rows of `chunk` and the offset behind it."""
+        """Inside a transaction: the rows of `chunk` and the offset behind it; `held`: the META before it, and where."""
         name = segment.path.name
         lookup = Lookup(db)
         merger, marks = Merger(lookup.rows, lookup.names), Marks(lookup.span)
         intake = Intake(self._names, self._intern, merger, marks, self._confirmed)
-        meta = self._meta(segment.path, progress.meta_at)
-        meta, meta_at = feed_all(intake, chunk, meta, progress.meta_at, segment.process)
+        meta, meta_at = feed_all(intake, chunk, *held, segment.process)
         write(db, intake, self._numbers.__getitem__)
         screen_time.put(db.execute, intake.screen)
         if intake.bad:
@@ -253,11 +256,8 @@ class Journal:
         known = self._metas.get(path.name)
         if known and known[0] == at:
             return known[1]
-        try:
-            with FileIO(path) as file:
-                return meta_in(record_at(file, at)) if at >= 0 else None
-        except OSError:
-            return None
+        with FileIO(path) as file:
+            return meta_in(record_at(file, at)) if at >= 0 else None
 
     def _delete(self, segment: _Segment) -> None:
         self._metas.pop(segment.path.name, None)
@@ -325,19 +325,11 @@ def _mtime_us(path: Path) -> int:
         return 0
 
 
-def _read(path: Path, offset: int) -> bytes | None:
-    """The file from `offset` on; None where it cannot be read now (the next drain tries again)."""
-    try:
-        with FileIO(path) as file:
-            file.seek(offset)
-            return file.readall()
-    except OSError:
-        return None
-
-
-def _closed(path: Path) -> bool:
-    """True for a file that is there and that this user may not read."""
-    return path.exists() and not os.access(path, os.R_OK)
+def _read(path: Path, offset: int) -> bytes:
+    """The file from `offset` on."""
+    with FileIO(path) as file:
+        file.seek(offset)
+        return file.readall()
 
 
 def _progress(db: apsw.Connection, name: str) -> _Progress:

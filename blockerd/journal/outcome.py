@@ -56,12 +56,15 @@ def held_up(path: Path) -> str:
     return f"{path}: another program has been reading it for long: close that program; attempts wait in the spool"
 
 
-def left_out(paths: Sequence[Path]) -> str:
+def left_out(unread: Sequence[tuple[Path, OSError]]) -> str:
     """One line for people where segments cannot be read and all others are stored; "" where there are none."""
-    if not paths:
+    if not unread:
         return ""
-    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-    return f"{paths[0]}{more}: cannot be read: give it to the user who runs blockerd (chown); all else is stored"
+    path, error = unread[0]
+    more = f" and {len(unread) - 1} more" if len(unread) > 1 else ""
+    if isinstance(error, PermissionError):
+        return f"{path}{more}: cannot be read: give it to the user who runs blockerd (chown); all else is stored"
+    return f"{path}{more}: cannot be read ({error.strerror or error}): look at the disk; all else is stored"
 
 
 _ADVICE = {

@@ -1,5 +1,6 @@
 """Storing on disks that are full, fail, are read-only or held by others: nothing is lost, or it says how much."""
 
+import errno
 import json
 import os
 import shutil
@@ -104,6 +105,39 @@ def test_an_io_error_at_a_sync_acknowledges_nothing_and_the_file_is_opened_anew(
     assert sum(counts(everything(path, spool.folder)).values()) == 500
     sound(path)
     assert list(path.parent.glob("*-damaged-*")) == []
+
+
+def test_a_segment_on_a_bad_place_of_the_disk_is_told_and_keeps_no_other(path: Path, spool: Spool):
+    """The memory of a process can as little be read from its begin."""
+    journal = Journal(path, lambda: spool.at)
+    odd = spool.folder / "cli-7-1.seg"
+    odd.symlink_to("/proc/self/mem")
+    spool.ask("site.test")
+    drained = journal.drain(spool.folder)
+    assert (drained.state, drained.questions) == (DrainState.OK, 1)
+    assert drained.message == f"{odd}: cannot be read (Input/output error): look at the disk; all else is stored"
+    odd.unlink()
+    assert journal.drain(spool.folder).message == ""
+    journal.close()
+
+
+def test_attempts_wait_while_what_they_hit_cannot_be_read(path: Path, spool: Spool, monkeypatch: pytest.MonkeyPatch):
+    spool.ask("a.test")
+    journal = Journal(path, lambda: spool.at)
+    journal.drain(spool.folder)
+    journal.close()
+    spool.ask("b.test")
+    journal = Journal(path, lambda: spool.at)
+    with monkeypatch.context() as bad:
+        bad.setattr(append, "record_at", odd_disk)
+        assert "look at the disk" in journal.drain(spool.folder).message
+    assert journal.drain(spool.folder).questions == 1
+    journal.close()
+    assert counts(everything(path, spool.folder)) == {"a.test": 1, "b.test": 1}
+
+
+def odd_disk(*_: object):
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def test_a_full_disk_loses_nothing_and_storing_goes_on_when_there_is_room(path: Path, spool: Spool):
