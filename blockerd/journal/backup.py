@@ -6,7 +6,7 @@ over a file. `backup` may run beside `control`; `restore` must not. Called by th
 """
 
 import os
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import apsw
 from blockerd.journal.check import check
 from blockerd.journal.entry import Repair
 from blockerd.journal.grow import add_entries, load
-from blockerd.journal.heads import Delivered, delivered, remember, remembered
+from blockerd.journal.heads import Delivered, Head, delivered, remember, remembered
 from blockerd.journal.log import Log, State, open_log
 from blockerd.journal.schema import JournalError, connect, open_writer, unreadable
 from blockerd.journal.store import adopt
@@ -63,25 +63,28 @@ def restore(journal: Path, source: Path, at: int) -> State:
     try:
         _copy(source, beside)
         before = _up_to_date(beside, source, at)
+        state, head = _told(beside, at, before, replaced)
         _sync(beside)
         _set_aside(journal, at)
         beside.rename(journal)
+        _sync(journal.parent)
     finally:
         beside.unlink(missing_ok=True)
-    _remember(journal)
-    return _told(journal, at, before, replaced)
+    if head and not remembered(journal):  # on a new machine it is noted beside the journal, as it was on the old one
+        remember(journal, Delivered(state.log, head.size, head.root, head.delivered or 0, head.text))
+    return state
 
 
-def _told(journal: Path, at: int, before: State, replaced: State | None) -> State:
-    """Opens the new journal, brings it up to date, and puts on record where it comes from."""
+def _told(copy: Path, at: int, before: State, replaced: State | None) -> tuple[State, Head | None]:
+    """Puts on record in the new journal where it comes from; what it holds, and the head that was delivered last."""
     ended = replaced or State("", 0, b"", 0, 0)
     what = MOVED if replaced is None else RESTORED
     detail = f"log {before.log} with {before.size} leaves"
-    db, _ = open_writer(journal, at)
+    db, _ = open_writer(copy, at)
     with closing(db):
         with db:
             add_entries(db, [Repair(at, what, "", ended.log, ended.size, ended.root.hex(), detail)])
-        return Log(db).state()
+        return Log(db).state(), delivered(db)
 
 
 def _assert_backup(source: Path) -> None:
@@ -142,20 +145,28 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _set_aside(journal: Path, at: int) -> None:
+    """Gives the journal that is there another name beside its own, so that there is one at each moment."""
     stamp = datetime.fromtimestamp(at / 1e6, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     aside = journal.with_name(f"{journal.stem}-replaced-{stamp}{journal.suffix}")
-    for ending in ("-wal", "-shm", ""):
+    with suppress(apsw.Error):  # one that is damaged keeps its write-ahead log
+        _put_together(journal)
+    for ending in ("-wal", "-shm"):
         companion = journal.with_name(journal.name + ending)
         if companion.exists():
             companion.rename(aside.with_name(aside.name + ending))
+    try:
+        os.link(journal, aside)
+    except FileNotFoundError:
+        return
+    except OSError:  # a file system on which a file has one name
+        journal.rename(aside)
 
 
-def _remember(journal: Path) -> None:
-    """On a new machine the last delivered head is noted beside the journal, as it was on the old one."""
-    with open_log(journal) as log:
-        head = delivered(log.db) if log else None
-        if log and head and not remembered(journal):
-            remember(journal, Delivered(log.state().log, head.size, head.root, head.delivered or 0, head.text))
+def _put_together(journal: Path) -> None:
+    """Brings what is in the write-ahead log into the file itself; it goes with the last connection."""
+    if journal.exists():
+        with closing(apsw.Connection(str(journal), flags=apsw.SQLITE_OPEN_READWRITE)) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _sync(path: Path) -> None:

@@ -1,6 +1,10 @@
 """A backup is the whole log in one file; a journal taken from one goes on where it ended and says where it is from."""
 
+import os
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -160,6 +164,50 @@ def test_what_is_no_sound_backup_is_refused_and_everything_stays(machine: Machin
     assert machine.state() == before
     left = {path.name for path in machine.path.parent.iterdir() if path.is_file()}
     assert left - {"journal.sqlite-wal", "journal.sqlite-shm"} == {"journal.sqlite"}
+
+
+def killed(work: Callable[[], object], at: int = 1000):
+    """Does `work` in a process that ends as if by kill -9 behind it, or before it touches the name of a file once more
+    than `at` times; True if it came to its end."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    try:
+        left = iter(range(at))
+        for name in ("rename", "replace", "link", "unlink"):
+            setattr(os, name, partial(_once_more, left, getattr(os, name)))
+        work()
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def _once_more(left: Iterator[int], call: Callable[..., object], *args: object, **more: object):
+    if next(left, None) is None:
+        os._exit(9)
+    return call(*args, **more)
+
+
+def test_an_import_killed_at_any_step_leaves_the_record_of_before_or_one_that_says_what_it_is(
+    machine: Machine, tmp_path: Path
+):
+    """Also where `control` was killed before it, and its last entries are in the write-ahead log alone."""
+    machine.asks(5)
+    copy = tmp_path / "copy.sqlite"
+    taken = backup(machine.path, copy)
+    for n in range(7):
+        machine.spool.tell(kind="notice", what=f"later {n}")
+    assert killed(lambda: Journal(machine.path, lambda: START).drain(machine.spool.folder))
+    seen = set[tuple[int, tuple[str, ...]]]()
+    for step in range(100):
+        folder = tmp_path / str(step)
+        shutil.copytree(machine.path.parent, folder)
+        done = killed(partial(restore, folder / "journal.sqlite", copy, START), at=step)
+        left = Machine(folder)
+        seen.add((left.state().size, tuple(entry.what for entry in left.repairs())))
+        if done:
+            break
+    assert seen == {(taken.size + 7, ()), (taken.size + 1, (RESTORED,))}
 
 
 def test_a_journal_that_was_deleted_is_begun_anew_bound_to_the_delivered_head(machine: Machine):
