@@ -12,6 +12,7 @@ import apsw
 from blockerd.journal import outbox, screen
 from blockerd.journal.entry import Prune
 from blockerd.journal.grow import STEP, add_entries, settle
+from blockerd.journal.rewind import contradicted
 from blockerd.journal.sums import quarter
 
 DAY_US = 86_400_000_000
@@ -39,6 +40,7 @@ EVER = 1 << 62
 """Later than any clock (Unix µs), also one that was ahead."""
 
 _CHUNK = 50_000
+_NONE_GOING = "CREATE TEMP TABLE IF NOT EXISTS going (id INTEGER PRIMARY KEY); DELETE FROM temp.going"
 _LOOKED_THROUGH = 5_000_000
 """Attempts that one transaction may look through to remove origins."""
 
@@ -70,14 +72,15 @@ def prune(
     """
     assert db.in_transaction
     screen.seal(db, at, force=True)
-    kinds = _attempts(db, before, limit)
-    kinds.update(_events(db, before, at - YEAR_US, limit))
+    edge = 0 if contradicted(db, at) else _recorded_before(db, before)
+    kinds = _attempts(db, before, (at, edge), limit)
+    kinds.update(_events(db, before, (at, edge), limit))
     removed = Removed(kinds, _commitments(db, at - YEAR_US), outbox.forget(db, before))
     _sums(db, before, at - SUMS_US, day_begins)
     db.execute(
         "DELETE FROM spans WHERE last_us < ? AND id NOT IN (SELECT max(id) FROM spans GROUP BY process)", (before,)
     )
-    kinds.update(_counted(screen.forget(db, before)))
+    kinds.update(_counted(screen.forget(db, before, at)))
     if removed.openings:
         _origins(db)
     if kinds or removed.commitments:
@@ -124,12 +127,25 @@ def empty_log(db: apsw.Connection) -> bool:
     return not busy
 
 
-def _attempts(db: apsw.Connection, before: int, limit: int) -> dict[str, int]:
-    """Removes settled attempts that ended before `before`."""
-    rule = "first_us < ?1 AND last_us < ?1 AND id NOT IN unsettled ORDER BY first_us LIMIT ?2"
-    db.execute("CREATE TEMP TABLE IF NOT EXISTS going (id INTEGER PRIMARY KEY); DELETE FROM temp.going")
-    db.execute(f"INSERT INTO temp.going SELECT id FROM attempts WHERE {rule}", (before, limit))
-    count = db.changes()
+def _recorded_before(db: apsw.Connection, before: int) -> int:
+    """The leaf below which all was recorded before `before`, whatever time it bears: a beat says so that lies behind.
+
+    What a clock that was ahead has dated would else stay until then.
+    """
+    sql = "SELECT max(n) FROM events CROSS JOIN openings ON event = events.id WHERE at_us < ? AND kind = 'beat'"
+    return next(iter(db.execute(sql, (before,))))[0] or 0
+
+
+def _attempts(db: apsw.Connection, before: int, ahead: tuple[int, int], limit: int) -> dict[str, int]:
+    """Removes settled attempts that ended before `before`; those later than now and below a leaf too (`ahead`)."""
+    old = "first_us < ? AND last_us < ?"
+    of_future = "first_us > ? AND (SELECT n FROM openings WHERE attempt = attempts.id) < ?"
+    count = 0
+    db.execute(_NONE_GOING)
+    for rule, values in ((old, (before, before)), (of_future, ahead)):
+        found = f"SELECT id FROM attempts WHERE {rule} AND id NOT IN unsettled ORDER BY first_us LIMIT ?"
+        db.execute(f"INSERT OR IGNORE INTO temp.going {found}", (*values, limit))
+        count += db.changes()
     db.execute("DELETE FROM openings WHERE attempt IN (SELECT id FROM temp.going)")
     _uncount(db, db.changes())
     db.execute("DELETE FROM attempts WHERE id IN (SELECT id FROM temp.going)")
@@ -152,20 +168,28 @@ def _origins(db: apsw.Connection) -> None:
     )
 
 
-def _events(db: apsw.Connection, before: int, year: int, limit: int) -> dict[str, int]:
-    marks = ", ".join("?" * len(KEPT_A_YEAR))
+def _events(db: apsw.Connection, before: int, ahead: tuple[int, int], limit: int) -> dict[str, int]:
+    marks, year = ", ".join("?" * len(KEPT_A_YEAR)), min(ahead[0] - YEAR_US, before)
     old = f"at_us < ? AND kind != '{KEPT}' AND (at_us < ? OR kind NOT IN ({marks}))"
-    rule = f"id IN (SELECT id FROM events WHERE {old} ORDER BY id LIMIT ?)"
-    kinds = _drop_events(db, rule, (before, min(year, before), *KEPT_A_YEAR, limit))
+    of_future = (
+        f"at_us > ? AND (SELECT n FROM openings WHERE event = events.id) < ? AND kind NOT IN ({marks}, '{KEPT}')"
+    )
+    kinds = dict[str, int]()
+    for rule, values in ((old, (before, year)), (of_future, ahead)):
+        some = f"{rule} ORDER BY id LIMIT ?"
+        for kind, count in _drop_events(db, some, (*values, *KEPT_A_YEAR, limit)).items():
+            kinds[kind] = kinds.get(kind, 0) + count
     _uncount(db, sum(kinds.values()))
     return kinds
 
 
 def _drop_events(db: apsw.Connection, rule: str, values: Sequence[int | str]) -> dict[str, int]:
-    counted = db.execute(f"SELECT kind, count(*) FROM events WHERE {rule} GROUP BY kind", values)
+    db.execute(_NONE_GOING)
+    db.execute(f"INSERT INTO temp.going SELECT id FROM events WHERE {rule}", values)
+    counted = db.execute("SELECT kind, count(*) FROM events WHERE id IN (SELECT id FROM temp.going) GROUP BY kind")
     kinds = {str(kind): int(count) for kind, count in counted}
-    db.execute(f"DELETE FROM openings WHERE event IN (SELECT id FROM events WHERE {rule})", values)
-    db.execute(f"DELETE FROM events WHERE {rule}", values)
+    db.execute("DELETE FROM openings WHERE event IN (SELECT id FROM temp.going)")
+    db.execute("DELETE FROM events WHERE id IN (SELECT id FROM temp.going)")
     return kinds
 
 

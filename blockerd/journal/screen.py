@@ -45,15 +45,16 @@ def seal(db: apsw.Connection, now_us: int, *, force: bool = False) -> int:
     return len(entries)
 
 
-def forget(db: apsw.Connection, before: int) -> int:
-    """Removes records that ended before `before` (Unix µs) and whose entry is gone; how many.
+def forget(db: apsw.Connection, before: int, at: int) -> int:
+    """Removes records that ended before `before` (Unix µs) or after now (`at`) and whose entry is gone; how many.
 
     Which agent sent how much stays, so that each is taken once.
     """
     kept, count = _committed(db), 0
     for agent, name, sealed in _agents(db, "true"):
         last = min((first - 1 for first, _ in kept.get(name, ())), default=sealed)
-        db.execute("DELETE FROM screen WHERE agent = ? AND seq <= ? AND end_us < ?", (agent, last, before))
+        rule = "agent = ? AND seq <= ? AND (end_us < ? OR end_us > ?)"
+        db.execute(f"DELETE FROM screen WHERE {rule}", (agent, last, before, at))
         count += db.changes()
     return count
 

@@ -17,18 +17,17 @@ _NOTHING = f'{{"kind":"{WIPED}"}}'.encode()
 
 
 def wipe(segment: Path, stored: int, before: int) -> int:
-    """Overwrites the records of `segment` that end at or below offset `stored` and are older than `before` (Unix µs).
+    """Overwrites the records of `segment` that end at or below offset `stored` and are older than `before` (Unix µs),
+    or bear a later time and lie before one that is.
 
     Says how many. What lists are called (META) stays, for the records behind it need it.
 
     Raises:
         OSError: the file cannot be read or written.
     """
-    old = [
-        record
-        for record in read(segment)
-        if record.end <= stored and record.time < before and record.kind != RecordKind.META and _says(record)
-    ]
+    there = [record for record in read(segment) if record.end <= stored]
+    last = max((at for at, record in enumerate(there) if record.time < before), default=-1)
+    old = [record for record in there[: last + 1] if record.kind != RecordKind.META and _says(record)]
     if not old:
         return 0
     with FileIO(segment, "r+") as file:

@@ -300,6 +300,53 @@ def test_segments_that_cannot_be_read_are_told_and_keep_no_other(journal: Journa
     assert found(tmp_path, "oldsecret") == set()
 
 
+def beats(spool: Spool, days: int):
+    """A beat a day."""
+    for _ in range(days):
+        spool.at += DAY_US
+        spool.tell(kind="beat", boot="b1", run=1, boottime=spool.at, monotonic=spool.at)
+
+
+def test_what_a_clock_years_ahead_has_dated_is_forgotten_as_long_after_it_was_recorded_as_all_else(
+    journal: Journal, spool: Spool, path: Path, tmp_path: Path
+):
+    beats(spool, 10)
+    spool.at += 730 * DAY_US
+    story(journal, spool, "aheadsecret", 30)
+    used = {"kind": "app", "agent": "1000:a1", "uid": 1000, "probe": "x11", "seq": 1, "base": 1, "value": "aheadsecret"}
+    spool.tell(**used, title="", start=spool.at, end=spool.at + 60 * SECOND, anchor=START - 5000, boot="b1")
+    spool.at -= 730 * DAY_US
+    journal.drain(spool.folder)
+    forget.prune(journal, spool.folder, spool.at, START - DAY_US, day_begins)
+    beats(spool, 100)
+    journal.drain(spool.folder)
+    live = spool.paths[-1]
+    for days in (100, 98):
+        forget.prune(journal, spool.folder, spool.at, spool.at - days * DAY_US, day_begins)
+        assert forget.scrub(journal)
+        left = {name for _, name in found(tmp_path, "aheadsecret")}
+        assert left == ({path.name, live.name} if days == 100 else set())
+        sound(path)
+    assert len(everything(path, spool.folder)) == 0
+
+
+def test_a_clock_that_is_behind_for_a_second_time_forgets_nothing_of_the_years_between(
+    journal: Journal, spool: Spool, path: Path
+):
+    """What it had dated the first time is old; that does not make old what lies before it in the log."""
+    right = spool.at
+    beats(spool, 50)
+    story(journal, spool, "later", 30)
+    there = len(everything(path, spool.folder))
+    spool.at = right - 2000 * DAY_US
+    beats(spool, 1)
+    spool.at = right - 1800 * DAY_US
+    journal.drain(spool.folder)
+    forget.prune(journal, spool.folder, spool.at, spool.at - 90 * DAY_US, day_begins)
+    assert len(everything(path, spool.folder)) == there
+    sound(path)
+
+
 def test_the_file_becomes_smaller(journal: Journal, spool: Spool, path: Path):
     assert forget.scrub(journal)
     empty = path.stat().st_size
