@@ -12,6 +12,7 @@ from pathlib import Path
 
 import apsw
 
+from blockerd.journal import readers
 from blockerd.journal.check import check
 from blockerd.journal.entry import Repair
 from blockerd.journal.grow import add_entries, load
@@ -63,7 +64,7 @@ def restore(journal: Path, source: Path, at: int) -> State:
     try:
         _copy(source, beside)
         before = _up_to_date(beside, source, at)
-        state, head = _told(beside, at, before, replaced)
+        state, head = _told(beside, journal, at, before, replaced)
         _sync(beside)
         _set_aside(journal, at)
         beside.rename(journal)
@@ -75,8 +76,11 @@ def restore(journal: Path, source: Path, at: int) -> State:
     return state
 
 
-def _told(copy: Path, at: int, before: State, replaced: State | None) -> tuple[State, Head | None]:
-    """Puts on record in the new journal where it comes from; what it holds, and the head that was delivered last."""
+def _told(copy: Path, journal: Path, at: int, before: State, replaced: State | None) -> tuple[State, Head | None]:
+    """Puts on record in the new journal where it comes from; what it holds, and the head that was delivered last.
+
+    Where it is an older copy of the log that was here, readers stay as they are now.
+    """
     ended = replaced or State("", 0, b"", 0, 0)
     what = MOVED if replaced is None else RESTORED
     detail = f"log {before.log} with {before.size} leaves"
@@ -84,6 +88,8 @@ def _told(copy: Path, at: int, before: State, replaced: State | None) -> tuple[S
     with closing(db):
         with db:
             add_entries(db, [Repair(at, what, "", ended.log, ended.size, ended.root.hex(), detail)])
+            if before.log in (ended.log, *(one.log for one in remembered(journal)[-1:])):
+                readers.renew(db, journal, at)
         return Log(db).state(), delivered(db)
 
 

@@ -3,7 +3,7 @@
 A journal that was set aside or lost would end sharing without a word. So whoever begins a new one finds here who agreed
 to what, which periods they were told last, and the head that the first mail of the new record has to name. Holds no
 mail and nothing of the record; a question whose mail still waits counts as not asked. Written by `control.reports`,
-read by `journal.append` where a journal is new.
+read by `journal.append` where a journal is new, and by `journal.backup` where an older copy takes its place.
 """
 
 import json
@@ -12,7 +12,9 @@ from pathlib import Path
 
 import apsw
 
+from blockerd.journal import outbox
 from blockerd.journal.heads import put_beside
+from blockerd.report.partner import State
 
 _PARTNERS = """
     SELECT name, iif(name IN (SELECT lane FROM outbox WHERE what IN ('invite', 'renew', 'more') AND state = 'queued'),
@@ -60,6 +62,23 @@ def restore(db: apsw.Connection, journal: Path) -> None:
         for sql, rows in zip(_BACK.values(), json.loads(_read(journal)), strict=True):
             db.executemany(sql, rows)
 
+
+def renew(db: apsw.Connection, journal: Path, at: int) -> None:
+    """Gives an older copy of `journal` what holds with its readers as of `at` (Unix µs): who agreed or ended it, what
+    they were told. What waited there for somebody who reads no more is dropped. Inside a transaction.
+    """
+    assert db.in_transaction
+    with suppress(ValueError, TypeError, apsw.Error), db:
+        for sql, rows in zip(_BACK, json.loads(_read(journal)), strict=True):
+            if sql != _LAST:
+                db.executemany(_BACK[sql].replace("INSERT", f"INSERT OR {_ONCE_MORE[sql]}", 1), rows)
+    for one in outbox.partners(db).values():
+        if not one.reads and one.state != State.INVITED:
+            outbox.drop(db, one.name, at)
+
+
+_ONCE_MORE = {_PARTNERS: "REPLACE", _CHAINS: "IGNORE", _TOLD: "IGNORE"}
+"""What is done where the copy has a row of its own."""
 
 _NOBODY = json.dumps([[] for _ in _BACK]) + "\n"
 

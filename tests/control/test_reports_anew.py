@@ -1,7 +1,9 @@
 """Notes and a journal that is lost or set aside: who reads goes on, and is told that the record is a new one."""
 
 from blockerd.control.reports import ANEW
-from blockerd.report.partner import Asks, State
+from blockerd.journal.backup import backup, restore
+from blockerd.journal.outbox import Stand
+from blockerd.report.partner import Asks, Says, State
 from tests.fakes.mailserver import MailServer, Mood
 from tests.fakes.sharing import (
     DAY,
@@ -25,6 +27,36 @@ def test_who_wanted_no_more_mails_gets_none_from_a_new_journal_either(shared: Ho
     count = len(shared.got("Robin"))
     shared.until("2026-11-17T19:00+01:00", step=6 * HOUR)
     assert (shared.partner("Robin").state, len(shared.got("Robin"))) == (State.STOPPED, count)
+
+
+def test_who_wanted_no_more_mails_gets_none_from_an_older_copy_of_the_journal_either(shared: Home, server: MailServer):
+    path, copy = shared.folder / "var" / "journal.sqlite", shared.folder / "copy.sqlite"
+    server.mood = Mood.DOWN
+    shared.until("2026-11-10T19:00+01:00", step=6 * HOUR)
+    assert [one.what for one in shared.rows() if one.state == Stand.WAITING] == [Says.SEAL]
+    backup(path, copy)
+    server.mood = Mood.FINE
+    shared.until("2026-11-16T19:00+01:00", step=6 * HOUR)
+    shared.request("partner-stop", code=stop_code_in(shared.got("Robin")[-2]))
+    shared.close_journal()
+    restore(path, copy, shared.now)
+    shared.open()
+    count = len(shared.got("Robin"))
+    shared.until("2026-11-24T19:00+01:00", step=6 * HOUR)
+    assert (shared.partner("Robin").state, len(shared.got("Robin"))) == (State.STOPPED, count)
+
+
+def test_no_week_is_told_anew_from_an_older_copy_of_the_journal(shared: Home):
+    path, copy = shared.folder / "var" / "journal.sqlite", shared.folder / "copy.sqlite"
+    shared.until("2026-11-10T19:00+01:00", step=6 * HOUR)
+    backup(path, copy)
+    shared.until("2026-11-16T19:00+01:00", step=6 * HOUR)
+    shared.close_journal()
+    restore(path, copy, shared.now)
+    shared.open()
+    shared.until("2026-11-23T19:00+01:00", step=6 * HOUR)
+    periods = [one.line("period") for one in shared.got("Robin") if one.line("kind") == "report"]
+    assert periods == ["2026-11-10_P5D 2026-11-10 2026-11-14", "2026-11-15_P7D 2026-11-15 2026-11-21"]
 
 
 def test_where_the_file_beside_the_journal_is_lost_too_the_user_is_told_to_ask_again(shared: Home):
