@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import apsw
 
 from blockerd.journal import readers
-from blockerd.journal.continuity import breaks
+from blockerd.journal.continuity import DIFFERS, OLDER, breaks
 from blockerd.journal.decode import Chunk, meta_in, whole_records
 from blockerd.journal.entry import Lost, Repair
 from blockerd.journal.grow import add_entries, load, settle
@@ -193,7 +193,10 @@ class Journal:
                 if not load(db).size:
                     adopt(db)
                     readers.restore(db, self.path)
-                add_entries(db, breaks(db, self.path, self._clock_us()))
+                found = breaks(db, self.path, self._clock_us())
+                if any(one.what in (OLDER, DIFFERS) for one in found):
+                    readers.renew(db, self.path, self._clock_us())
+                add_entries(db, found)
         except BaseException:
             db.close()
             raise

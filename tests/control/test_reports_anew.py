@@ -46,6 +46,21 @@ def test_who_wanted_no_more_mails_gets_none_from_an_older_copy_of_the_journal_ei
     assert (shared.partner("Robin").state, len(shared.got("Robin"))) == (State.STOPPED, count)
 
 
+def test_who_wanted_no_more_mails_gets_none_either_where_the_older_copy_was_put_in_place_by_hand(shared: Home):
+    path = shared.folder / "var" / "journal.sqlite"
+    shared.close_journal()
+    older = path.read_bytes()
+    shared.open()
+    shared.until("2026-11-10T19:00+01:00", step=6 * HOUR)
+    shared.request("partner-stop", code=stop_code_in(shared.got("Robin")[-1]))
+    shared.close_journal()
+    path.write_bytes(older)
+    shared.open()
+    count = len(shared.got("Robin"))
+    shared.until("2026-11-17T19:00+01:00", step=6 * HOUR)
+    assert (shared.partner("Robin").state, len(shared.got("Robin"))) == (State.STOPPED, count)
+
+
 def test_no_week_is_told_anew_from_an_older_copy_of_the_journal(shared: Home):
     path, copy = shared.folder / "var" / "journal.sqlite", shared.folder / "copy.sqlite"
     shared.until("2026-11-10T19:00+01:00", step=6 * HOUR)
