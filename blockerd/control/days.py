@@ -15,7 +15,7 @@ from blockerd.binding.change import Direction
 from blockerd.control import front
 from blockerd.control.around import around, own_records
 from blockerd.journal.entry import Change as ChangeEntry
-from blockerd.journal.entry import Daily, Entry, Lost, Pause, decode, kind_of
+from blockerd.journal.entry import Daily, Entry, Lost, Other, Pause, decode, kind_of
 from blockerd.journal.grow import add_entries
 from blockerd.journal.log import Gone, Log
 from blockerd.journal.read import View
@@ -164,6 +164,8 @@ def _known(view: View, days: Sequence[Day], boots: Sequence[Boot] | None, now: i
 
 
 def _event(entry: Entry) -> dict[str, Any]:
+    if isinstance(entry, Other):
+        return {**entry.payload, "kind": entry.kind, "at": entry.at}
     return {**{one.name: getattr(entry, one.name) for one in fields(entry)}, "kind": kind_of(entry)}
 
 
