@@ -148,7 +148,7 @@ def _facts_told(log: Log, role: Role, first: str = "") -> Iterator[tuple[date, M
 
 def _known(view: View, days: Sequence[Day], boots: Sequence[Boot] | None, now: int, zone: tzinfo) -> Known:
     start, end = days[0].start, days[-1].end
-    signs = view.entries(start - SIGNS_BACK * DAY_US, end + 2 * DAY_US, _SIGNS)
+    signs = view.entries(start - SIGNS_BACK * DAY_US, end + 2 * DAY_US, _SIGNS, recorded=True)
     since = start - LOOK_BACK * DAY_US
     attempts = list(view.attempts(since, end))
     beside = around(view, attempts, since, end)

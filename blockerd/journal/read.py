@@ -120,16 +120,19 @@ class View:
             found += [Tally(bucket, c, Kind(k), *total) for (c, k), total in sorted(sums.items())]
         return found
 
-    def entries(self, since: int, until: int, kinds: Sequence[str] = ()) -> list[Entry]:
-        """Entries of these kinds (all but attempts where none is named) from `since` up to `until` (Unix µs), in order.
+    def entries(self, since: int, until: int, kinds: Sequence[str] = (), *, recorded: bool = False) -> list[Entry]:
+        """Entries of these kinds (all but attempts where none is named) from `since` up to `until` (Unix µs), in order
+        of their times; `recorded`: in the order of the record, which a clock that was set does not change.
 
         Raises:
             JournalError: the journal became unreadable.
         """
-        sql = "SELECT at_us, kind, payload FROM events WHERE at_us >= ? AND at_us < ? AND id <= ? ORDER BY at_us, id"
+        sql = "SELECT at_us, kind, payload FROM events WHERE at_us >= ? AND at_us < ? AND id <= ? ORDER BY id"
         waiting = [event for event in self._events if since <= event[0] < until]
         rows = [*self._rows(sql, since, until, self._newest_event), *waiting]
-        return [_entry(*row) for row in sorted(rows, key=lambda row: row[0]) if not kinds or row[1] in kinds]
+        if not recorded:
+            rows.sort(key=lambda row: row[0])
+        return [_entry(*row) for row in rows if not kinds or row[1] in kinds]
 
     def query(self, sql: str, values: Sequence[int | str] = ()) -> list[tuple[Any, ...]]:
         """Rows of a table that another part keeps in the journal, as it is now; none where there is no journal.

@@ -52,3 +52,16 @@ def test_twenty_minutes_in_which_the_resolver_stood_still_are_told(tmp_path: Pat
         computer.says(what, noon + minute * MINUTE, "b", noon - HOUR)
     cover = computer.cover(date(2026, 11, 23), MONDAY + DAY + HOUR)
     assert (cover.monitored, cover.unmonitored) == (25, 20)
+
+
+def test_an_hour_of_a_clock_days_ahead_counts_for_no_day_on_which_the_computer_was_off(tmp_path: Path):
+    """The order of the record shows that it was wrong; by their times alone these signs would fit in."""
+    computer = Computer(tmp_path)
+    computer.on("b0", MONDAY + 10 * HOUR, MONDAY + 12 * HOUR)
+    computer.ahead = 3 * DAY
+    computer.on("b1", MONDAY + 13 * HOUR, MONDAY + 14 * HOUR)
+    computer.ahead = 0
+    computer.on("b2", MONDAY + 15 * HOUR, MONDAY + 3 * DAY + 11 * HOUR)
+    computer.on("b3", MONDAY + 4 * DAY + 8 * HOUR, MONDAY + 4 * DAY + 9 * HOUR)
+    cover = computer.cover(date(2026, 11, 26), MONDAY + 4 * DAY + 10 * HOUR)
+    assert cover.monitored == 11 * 60
