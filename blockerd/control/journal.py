@@ -94,7 +94,7 @@ class Keeper:
         """`trouble`, or that the disk has become full since the last drain, which then is for the record too."""
         if self.trouble or not (full := self._no_room()):
             return self.trouble
-        self._since, self._state = self._since or clock.now_us(), DrainState.FULL
+        self._since, self._state = self._since or clock.boottime_us(), DrainState.FULL
         return full
 
     def prune(self, keep_from: int | None = None) -> Removed:
@@ -224,10 +224,10 @@ class Keeper:
     def _news(self, state: str) -> list[dict[str, Any]]:
         """That the journal could not be written for a while, once it can be again."""
         if state != DrainState.OK:
-            self._since = self._since or clock.now_us()
+            self._since = self._since or clock.boottime_us()
             self._state = state
         elif self._since:
-            detail = f"{self._state} for {max(0, clock.now_us() - self._since) // 1_000_000} s"
+            detail = f"{self._state} for {(clock.boottime_us() - self._since) // 1_000_000} s"
             self._since = 0
             return [{"kind": "repair", "what": "journal can be written again", "detail": detail}]
         return []

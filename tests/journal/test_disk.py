@@ -15,6 +15,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from blockerd import clock
 from blockerd.control.journal import Keeper
 from blockerd.journal import append
 from blockerd.journal.append import Journal
@@ -336,6 +337,22 @@ def _one(install: Install, sql: str):
     with closing(apsw.Connection(str(install.var / "journal.sqlite"), flags=apsw.SQLITE_OPEN_READONLY)) as db:
         db.set_busy_timeout(1000)
         return db.execute(sql).get
+
+
+def test_how_long_nothing_could_be_stored_is_no_matter_of_a_clock_that_is_set(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    keeper = Keeper(Settings(state=State(path.parent)), path.parent / "spool")
+    assert keeper.drain() == []
+    with closing(apsw.Connection(str(path))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        Spool(path.parent / "spool").ask("site.test")
+        assert keeper.drain() == []
+    year = clock.now_us() + 365 * 86_400 * SECOND
+    monkeypatch.setattr(clock, "now_us", lambda: year)
+    (told,) = keeper.drain()
+    keeper.close()
+    assert told["detail"] in [f"locked for {seconds} s" for seconds in range(5)]
 
 
 def test_a_reader_that_holds_on_for_long_makes_the_spool_wait_and_not_the_disk_fill(
