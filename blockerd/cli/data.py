@@ -251,8 +251,13 @@ def _out(name: str | None) -> Iterator[TextIO]:
             fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise Stop(f"{name}: {error.strerror}; name a new file in a place that you may write to") from None
-    with os.fdopen(fd, "w", encoding="utf-8", newline="") as file:
-        yield file
+    try:
+        with os.fdopen(fd, "w", encoding="utf-8", newline="") as file:
+            yield file
+    except BaseException:  # half of it is no export
+        with as_oneself():
+            os.unlink(name)
+        raise
 
 
 def _leaves(query: Callable[[str], Iterable[tuple[Any, ...]]]) -> Iterator[str]:

@@ -7,6 +7,7 @@ so that `blockerd dns` stays small and starts fast. Exit codes: 0 done, 1 the an
 
 import argparse
 import difflib
+import errno
 import importlib
 import os
 import sys
@@ -67,6 +68,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left of the output finds no room at the end either
+        warn(f"{error.filename or 'what was to be written'}: {error.strerror}: free some space and try again")
+        return 1
 
 
 def _run(words: list[str]) -> int:

@@ -5,6 +5,7 @@ head of what it replaced, which is kept beside it. Refuses a copy that is damage
 over a file. `backup` may run beside `control`; `restore` must not. Called by the command line.
 """
 
+import errno
 import os
 from contextlib import closing, suppress
 from datetime import UTC, datetime
@@ -69,8 +70,11 @@ def restore(journal: Path, source: Path, at: int) -> State:
         _set_aside(journal, at)
         beside.rename(journal)
         _sync(journal.parent)
+    except (apsw.FullError, apsw.IOError) as error:
+        raise _like(error, journal.parent) from None
     finally:
-        beside.unlink(missing_ok=True)
+        for ending in ("-wal", "-shm", ""):
+            beside.with_name(beside.name + ending).unlink(missing_ok=True)
     if head and not remembered(journal):  # on a new machine it is noted beside the journal, as it was on the old one
         remember(journal, Delivered(state.log, head.size, head.root, head.delivered or 0, head.text))
     return state
@@ -90,6 +94,7 @@ def _told(copy: Path, journal: Path, at: int, before: State, replaced: State | N
             add_entries(db, [Repair(at, what, "", ended.log, ended.size, ended.root.hex(), detail)])
             if before.log in (ended.log, *(one.log for one in remembered(journal)[-1:])):
                 readers.renew(db, journal, at)
+        db.pragma("journal_mode", "delete")  # all of it is in the one file that is to be renamed
         return Log(db).state(), delivered(db)
 
 
@@ -122,6 +127,8 @@ def _up_to_date(copy: Path, source: Path, at: int) -> State:
                 first = checked.broken[0]
                 raise JournalError(f"{source}: its log does not fit at leaf {first.first} ({first.why}); not taken")
             return Log(db).state()
+    except (apsw.FullError, apsw.IOError):
+        raise  # of the copy: the disk on which it is
     except apsw.Error as error:
         raise unreadable(source, error) from None
 
@@ -136,7 +143,12 @@ def _state(journal: Path) -> State | None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copies one moment of `source` into the empty file `target`, which then is whole without companions."""
+    """Copies one moment of `source` into the empty file `target`, which then is whole without companions.
+
+    Raises:
+        JournalError: `source` cannot be read now.
+        OSError: there is no room for `target`.
+    """
     try:
         with (
             closing(apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)) as old,
@@ -146,8 +158,17 @@ def _copy(source: Path, target: Path) -> None:
             with new.backup("main", old, "main") as copying:
                 copying.step()
             new.pragma("journal_mode", "delete")
+    except apsw.FullError as error:
+        raise _like(error, target) from None
     except apsw.Error as error:
         raise unreadable(source, error) from None
+
+
+def _like(error: apsw.Error, place: Path) -> OSError:
+    """What the system would have said of `error`; a full disk gives no shared memory beside the file either."""
+    full = isinstance(error, apsw.FullError) or getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHMSIZE
+    number = errno.ENOSPC if full else errno.EIO
+    return OSError(number, os.strerror(number), str(place))
 
 
 def _set_aside(journal: Path, at: int) -> None:

@@ -4,7 +4,11 @@ import argparse
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -17,8 +21,9 @@ from blockerd.journal.append import Journal
 from blockerd.journal.heads import record_head
 from blockerd.journal.log import open_log
 from blockerd.settings import load
-from tests.e2e.install import Install, wait_until
+from tests.e2e.install import ROOT, Install, wait_until
 from tests.journal.spooling import SECOND, Spool
+from tests.journal.test_disk import tiny_disk
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -99,6 +104,61 @@ def test_an_export_keeps_to_its_times(run: Run, spool: Spool):
     assert run("export", "--since", "2026-11-22T18:00:01Z")[1].count("\n") == 1
     assert run("export", "--until", "2026-11-21")[1] == ""
     assert run("export", "--since", "soon")[0] == 2
+
+
+@pytest.mark.parametrize("command", [["export"], ["log", "--json"]])
+def test_output_that_finds_no_room_ends_in_one_line(config: Path, spool: Spool, command: list[str]):
+    with Path("/dev/full").open("w") as full:
+        words = [sys.executable, "-m", "blockerd", "--config", str(config), *command]
+        ended = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert "No space left on device" in ended.stderr
+
+
+@pytest.mark.parametrize("command", [["export", "--out"], ["backup"]])
+def test_on_a_full_disk_an_export_or_a_backup_leaves_nothing_and_says_why_in_one_line(
+    config: Path, spool: Spool, command: list[str], capsys: pytest.CaptureFixture[str]
+):
+    for n in range(3000):
+        spool.ask(f"site-{n}.test")
+    stored(config, capsys)
+
+    def work(folder: Path):
+        with redirect_stderr(io.StringIO()) as said:
+            assert main([*command, str(folder / "file"), "--config", str(config)]) in (1, 2)
+        assert (said.getvalue().count("\n"), list(folder.iterdir())) == (1, [])
+        assert "No space left on device" in said.getvalue()
+
+    assert tiny_disk("200k", work) == 0
+
+
+def test_an_import_on_a_full_disk_leaves_all_as_it_was_and_says_so_in_one_line(
+    config: Path, spool: Spool, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    for n in range(300):
+        spool.ask(f"site-{n}.test")
+    stored(config, capsys)
+    copy = tmp_path / "copy.sqlite"
+    assert run("backup", str(copy))[0] == 0
+
+    def work(folder: Path):
+        other = folder / "blockerd.toml"
+        other.write_text(config.read_text())
+        (folder / "var").mkdir()
+        with redirect_stderr(io.StringIO()) as said, redirect_stdout(io.StringIO()):
+            code = main(["import", str(copy), "--config", str(other)])
+        if code == 0:
+            os._exit(3)
+        assert (code, said.getvalue().count("\n")) == (2, 1)
+        assert "No space left on device; the journal stays as it was" in said.getvalue()
+        assert [file.name for file in (folder / "var").iterdir() if file.name.startswith("journal")] == []
+
+    size, ended = copy.stat().st_size // 1024, set[int]()
+    for more in range(-40, 1000, 24):
+        ended.add(tiny_disk(f"{size + more}k", work))
+        if 3 in ended:
+            break
+    assert ended == {0, 3}
 
 
 def test_a_backup_is_taken_back_on_another_machine(
