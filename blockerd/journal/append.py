@@ -71,6 +71,7 @@ class Journal:
         self.path = path
         self._clock_us = clock_us
         self._db: apsw.Connection | None = None
+        self._begun = False
         self._origins: dict[Origin, int] | None = None
         self._numbers: dict[int, Origin] = {}
         self._settled_at = 0
@@ -175,32 +176,30 @@ class Journal:
         if self._db is not None:
             self._db.close()
         self._db = self._origins = None
+        self._begun = False
 
     def _ready(self) -> apsw.Connection:
         if self._db is None:
-            self._db = self._opened()
+            self._db, _ = open_writer(self.path, self._clock_us())
+        if not self._begun:
+            self._begin(self._db)
+            self._begun = True
         if self._origins is None:
             self._origins = Lookup(self._db).origins()
             self._numbers = {number: origin for origin, number in self._origins.items()}
             self.agents = screen_time.acknowledged(self._db.execute)
         return self._db
 
-    def _opened(self) -> apsw.Connection:
-        """The database, once it is on record where it comes from; closed again where that cannot be said now."""
-        db, _ = open_writer(self.path, self._clock_us())
-        try:
-            with self._transaction(db):
-                if not load(db).size:
-                    adopt(db)
-                    readers.restore(db, self.path)
-                found = breaks(db, self.path, self._clock_us())
-                if any(one.what in (OLDER, DIFFERS) for one in found):
-                    readers.renew(db, self.path, self._clock_us())
-                add_entries(db, found)
-        except BaseException:
-            db.close()
-            raise
-        return db
+    def _begin(self, db: apsw.Connection) -> None:
+        """Puts on record where the journal comes from, before anything else; tried again where that cannot be now."""
+        with self._transaction(db):
+            if not load(db).size:
+                adopt(db)
+                readers.restore(db, self.path)
+            found = breaks(db, self.path, self._clock_us())
+            if any(one.what in (OLDER, DIFFERS) for one in found):
+                readers.renew(db, self.path, self._clock_us())
+            add_entries(db, found)
 
     def _part(self, db: apsw.Connection, segment: _Segment) -> Drained | None:
         """Stores the next records of `segment` in one transaction; None when there is nothing more to do for it."""

@@ -18,7 +18,7 @@ from blockerd.journal.entry import Repair, decode
 from blockerd.journal.heads import mark_delivered, record_head, remembered
 from blockerd.journal.log import open_log
 from blockerd.journal.outcome import DrainState
-from blockerd.journal.schema import JournalError
+from blockerd.journal.schema import JournalError, open_writer
 from tests.journal.spooling import SECOND, START, Spool, counts, everything
 
 
@@ -258,6 +258,24 @@ def test_what_could_not_be_told_while_another_program_held_the_journal_is_told_t
     assert journal.drain(machine.spool.folder).state == DrainState.OK
     journal.close()
     assert [entry.what for entry in machine.repairs()] == [continuity.OLDER]
+
+
+def test_a_journal_that_is_held_is_not_checked_anew_at_each_try(machine: Machine, monkeypatch: pytest.MonkeyPatch):
+    """The check of a large one takes seconds, and it is tried twice a second."""
+    machine.asks(5)
+    opened = list[Path]()
+
+    def counted(path: Path, now: int):
+        opened.append(path)
+        return open_writer(path, now)
+
+    monkeypatch.setattr("blockerd.journal.append.open_writer", counted)
+    with closing(apsw.Connection(str(machine.path))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        journal = Journal(machine.path, lambda: machine.spool.at)
+        assert {journal.drain(machine.spool.folder).state for _ in range(4)} == {DrainState.LOCKED}
+    journal.close()
+    assert len(opened) == 2
 
 
 def test_another_history_of_the_same_log_is_told(machine: Machine):
