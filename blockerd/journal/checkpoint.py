@@ -181,18 +181,31 @@ def create(path: Path, name: str, secret: bytes) -> SigningKey:
         FileExistsError: there is one already.
         OSError: it cannot be written.
     """
-    key = _key(name, secret)
-    opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
+    key, beside = _key(name, secret), path.with_name(f"new-{path.name}")
+    beside.unlink(missing_ok=True)  # of a start that was killed; nothing was ever signed with it
+    opened = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:
         with open(opened, "wb") as file:
             file.write(f"{_SECRET}{name}+{key.public.id.hex()}+{_b64(_ED25519 + secret)}\n".encode())
             file.flush()
             os.fsync(file.fileno())
-    except OSError:
-        path.unlink(missing_ok=True)  # half a key would stop every later start
-        raise
+        _put(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
     _sync_folder(path)
     return key
+
+
+def _put(beside: Path, path: Path) -> None:
+    """Gives a file its name, whole and never over another: half a key would stop every later start."""
+    try:
+        os.link(beside, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system on which a file has one name
+        if path.exists():
+            raise FileExistsError(path) from None
+        beside.rename(path)
 
 
 def load(path: Path) -> SigningKey:

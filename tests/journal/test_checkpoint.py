@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 from base64 import b64decode, b64encode
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -164,6 +165,25 @@ def test_a_key_that_cannot_be_written_whole_leaves_no_file(tmp_path: Path, monke
     with pytest.raises(OSError, match="No space"):
         checkpoint.create(tmp_path / "log.key", NAME, SECRET)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("next_key", [False, True])
+def test_a_start_that_was_killed_as_it_made_a_key_stops_no_later_one(tmp_path: Path, *, next_key: bool):
+    path = tmp_path / "log.key"
+    if next_key:
+        checkpoint.create(path, NAME, SECRET)
+    child = os.fork()
+    if not child:
+        checkpoint.open = lambda *_: os._exit(9)  # type: ignore[attr-defined]
+        try:
+            (checkpoint.prepare_rotation if next_key else partial(checkpoint.create, name=NAME))(path, secret=SECRET)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    if next_key:
+        assert checkpoint.prepare_rotation(path, bytes(32)).key == checkpoint._key(NAME, bytes(32)).public
+    else:
+        assert checkpoint.create(path, NAME, SECRET).public == checkpoint.load(path).public
 
 
 @pytest.mark.parametrize("content", [b"", b"PRIVATE+KEY+", b"PRIVATE+KEY+n+00000000+AQ==\n", b"\xff" * 80, b"x" * 5000])
