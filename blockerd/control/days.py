@@ -18,6 +18,7 @@ from blockerd.journal.entry import Change as ChangeEntry
 from blockerd.journal.entry import Daily, Entry, Lost, Other, Pause, decode, kind_of
 from blockerd.journal.grow import add_entries
 from blockerd.journal.log import Gone, Log
+from blockerd.journal.merge import LONGEST_US
 from blockerd.journal.read import View
 from blockerd.model import Change
 from blockerd.policy.schedule import parse_window
@@ -58,6 +59,8 @@ class Known:
     readings: Sequence[Reading]
     episodes: Sequence[Episode]
     entries: Sequence[Entry]
+    late: Sequence[Entry]
+    late_readings: Sequence[Reading]
     ways: Sequence[Entry]
     use: Usage
 
@@ -96,8 +99,12 @@ def summarised(
     zone: tzinfo,
     earlier: Mapping[date, int],
     plan: Plan = NO_PLAN,
+    behind: int | None = None,
 ) -> dict[date, Summaries]:
     """The payloads of `days` (in order, without a hole); `earlier` are the requests of days told before.
+
+    What was recorded behind the leaf `behind`, with which those days were told, and bears a time of theirs is told with
+    the first; attempts of their last hour, which may have been counted before they had a leaf, aside.
 
     Raises:
         JournalError: the record became unreadable.
@@ -105,11 +112,12 @@ def summarised(
     if not days:
         return {}
     whole = run_of(days[0], len(days), zone)
-    known = _known(view, whole.days, boots, now, zone)
+    known = _known(view, whole.days, boots, now, zone, behind)
     counts, found = dict(earlier), dict[date, Summaries]()
     for day in whole.days:
         before = [counts[at] for at in sorted(counts) if day.date - timedelta(days=27) <= at < day.date]
-        found[day.date] = dict(payloads(_facts(day, known, before, plan, zone), zone))
+        facts = _facts(day, known, before, plan, zone, first=day is whole.days[0])
+        found[day.date] = dict(payloads(facts, zone))
         counts[day.date] = told(found[day.date][Role.SELF]).total
     return found
 
@@ -146,7 +154,9 @@ def _facts_told(log: Log, role: Role, first: str = "") -> Iterator[tuple[date, M
             yield date.fromisoformat(day), entry.facts
 
 
-def _known(view: View, days: Sequence[Day], boots: Sequence[Boot] | None, now: int, zone: tzinfo) -> Known:
+def _known(
+    view: View, days: Sequence[Day], boots: Sequence[Boot] | None, now: int, zone: tzinfo, behind: int | None
+) -> Known:
     start, end = days[0].start, days[-1].end
     signs = view.entries(start - SIGNS_BACK * DAY_US, end + 2 * DAY_US, _SIGNS, recorded=True)
     since = start - LOOK_BACK * DAY_US
@@ -158,6 +168,8 @@ def _known(view: View, days: Sequence[Day], boots: Sequence[Boot] | None, now: i
         readings=readings,
         episodes=episodes(readings, zone, sightings=beside.sightings),
         entries=view.entries(start, end),
+        late=view.late(behind, start) if behind is not None else (),
+        late_readings=read(view.late_attempts(behind, start - LONGEST_US)) if behind is not None else (),
         ways=view.entries(start - SIGNS_BACK * DAY_US, end, tunnels.KINDS),
         use=usage(own_records(view.query, start - DAY_US, end)),
     )
@@ -169,14 +181,15 @@ def _event(entry: Entry) -> dict[str, Any]:
     return {**{one.name: getattr(entry, one.name) for one in fields(entry)}, "kind": kind_of(entry)}
 
 
-def _facts(day: Day, known: Known, earlier: Sequence[int], plan: Plan, zone: tzinfo) -> DayFacts:
+def _facts(day: Day, known: Known, earlier: Sequence[int], plan: Plan, zone: tzinfo, *, first: bool) -> DayFacts:
+    behind, asked_then = (known.late, known.late_readings) if first else ((), ())
     times = ending_in(day, plan.schedules, zone)
-    entries = [entry for entry in known.entries if day.start <= entry.at < day.end]
+    entries = [*behind, *(entry for entry in known.entries if day.start <= entry.at < day.end)]
     screen, late = day_minutes(known.use, day.start, day.end, plan.late, zone) or (None, None)
     return DayFacts(
         date=day.date,
         coverage=minutes(within(known.parts, day.start, day.end)),
-        readings=[one for one in known.readings if day.start <= one.attempt.time < day.end],
+        readings=[*asked_then, *(one for one in known.readings if day.start <= one.attempt.time < day.end)],
         episodes=[one for one in known.episodes if day.start <= one.start < day.end],
         changes=[_change(entry) for entry in entries if isinstance(entry, ChangeEntry)],
         marks=replace(_marks(day, entries, known.ways), protected=len(times), kept=kept(times, known.readings)),

@@ -190,7 +190,7 @@ class Reports:
     def _tell_days(self) -> None:
         """Leaves for the days that are over."""
         now, zone, plan = self._now(), self._zone, control_days.plan_of(self.settings)
-        last = self._keeper.within(lambda db: self._told(db, now))
+        last, leaf = self._keeper.within(lambda db: self._told(db, now))
         if last is not None and last >= day_of(now, zone) - timedelta(days=1):
             return
         month = day_of(now, zone) - timedelta(days=30)
@@ -198,14 +198,15 @@ class Reports:
         with self._view() as view:
             days = control_days.owed(last, control_days.begun(view), now, zone)
             if days:
-                found = control_days.summarised(view, days, self._boots(now), now, zone, counts, plan)
+                found = control_days.summarised(view, days, self._boots(now), now, zone, counts, plan, leaf)
                 self._keeper.within(lambda db: control_days.keep(db, found, zone))
 
-    def _told(self, db: Any, now: int) -> date | None:  # noqa: ANN401  (the journal's connection)
-        """The last day that is told, once what a clock that was ahead told is taken back."""
+    def _told(self, db: Any, now: int) -> tuple[date | None, int | None]:  # noqa: ANN401  (the journal's connection)
+        """The last day that is told, and the last leaf that tells one, once what a clock that was ahead told is taken
+        back."""
         rewind(db, now, control_days.SETTLED_US)
         doubt.set_right(db, now, self._kept)
-        return _last_told(db)
+        return _last_told(db), max(mailbox.summaries(db, Role.SELF).values(), default=None)
 
     def _step(self, name: str, *, sure: bool) -> None:
         """One reader and their mails as they should be now; that they leave is forgotten once it is on the disk."""

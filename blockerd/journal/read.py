@@ -134,6 +134,31 @@ class View:
             rows.sort(key=lambda row: row[0])
         return [_entry(*row) for row in rows if not kinds or row[1] in kinds]
 
+    def late(self, leaf: int, until: int) -> list[Entry]:
+        """Entries behind `leaf` of the log that bear a time before `until` (Unix µs): the clock was set back.
+
+        Raises:
+            JournalError: the journal became unreadable.
+        """
+        sql = (
+            "SELECT at_us, kind, payload FROM openings CROSS JOIN events ON events.id = event"
+            " WHERE n > ? AND at_us < ? AND events.id <= ? ORDER BY n"
+        )
+        return [_entry(*row) for row in self._rows(sql, leaf, until, self._newest_event)]
+
+    def late_attempts(self, leaf: int, until: int) -> list[Attempt]:
+        """Attempts behind `leaf` of the log that began before `until` (Unix µs), as their times say.
+
+        Raises:
+            JournalError: the journal became unreadable.
+        """
+        sql = (
+            f"SELECT {ATTEMPT_COLUMNS} FROM openings CROSS JOIN attempts ON id = attempt"
+            f" WHERE n > ? AND first_us < ? AND id <= ? AND {_SHOWN} ORDER BY n"
+        )
+        rows = [to_row(got) for got in self._rows(sql, leaf, until, self._newest)]
+        return [to_attempt(row, self._origins[row.origin]) for row in rows]
+
     def query(self, sql: str, values: Sequence[int | str] = ()) -> list[tuple[Any, ...]]:
         """Rows of a table that another part keeps in the journal, as it is now; none where there is no journal.
 

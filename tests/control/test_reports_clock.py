@@ -193,3 +193,23 @@ def test_a_remark_of_a_clock_that_was_ahead_stands_in_the_next_note(shared: Home
     assert "My sister was here. So was my aunt." in shared.got("Robin")[-1].text
     shared.until("2026-11-22T18:30+01:00", step=6 * HOUR)
     assert "sister" not in shared.got("Robin")[-1].text
+
+
+def test_what_is_done_while_the_clock_is_set_back_to_a_day_already_told_is_told_with_the_next(shared: Home):
+    shared.until("2026-11-13T12:00+01:00", step=6 * HOUR)
+    shared.now -= 2 * DAY
+    shared.ask("late.test")
+    shared.writer.event({"kind": "change", "at": shared.now, "what": "lists.starter", "direction": "weaker"})
+    shared.writer.event({"kind": "pause", "at": shared.now, "until": shared.now + HOUR})
+    shared.keeper.drain()
+    shared.now += 2 * DAY
+    shared.close_journal()  # the attempt has its leaf with the next drain, not seconds later
+    shared.open()
+    shared.until("2026-11-22T18:30+01:00", step=6 * HOUR)
+    notes = [one for one in shared.got("Robin") if one.line("kind") == "report"]
+    wanted = ("figure marks.paused", "figure marks.weaker", "figure requests.all")
+    told = [[line for line in one.evidence.split("\n") if line.startswith(wanted)] for one in notes]
+    assert told == [
+        ["figure marks.paused 60", "figure marks.weaker 1", "figure requests.all 1"],
+        ["figure marks.paused 0", "figure marks.weaker 0"],
+    ]
