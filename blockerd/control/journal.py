@@ -149,6 +149,17 @@ class Keeper:
         with self._alone:
             return self._open().within(work)
 
+    def settle(self) -> None:
+        """Stores what waits, and gives what is over its leaf.
+
+        Raises:
+            JournalError: it could not be done now.
+        """
+        with self._alone:
+            state, trouble = self._drain(settle_now=True)
+            if state != DrainState.OK:
+                raise JournalError(trouble)
+
     def check(self) -> list[dict[str, Any]]:
         """Whether the record still fits its hashes, beside all other work; the events that the caller should record.
 
@@ -189,12 +200,14 @@ class Keeper:
             if self._journal:
                 self._journal.close()
 
-    def _drain(self) -> tuple[str, str]:
+    def _drain(self, *, settle_now: bool = False) -> tuple[str, str]:
         """State and trouble."""
         self._looked = False
         try:
             level = spool.Level(self.settings.privacy.level)
-            drained = self._open().drain(self._folder, level=level, confirm=self._confirm, stop=self._late)
+            drained = self._open().drain(
+                self._folder, level=level, confirm=self._confirm, stop=self._late, settle_now=settle_now
+            )
             self.stored(self._open().query)
             if self._scrub_due == Scrub.LOG and forgetting.empty_log(self._open()):
                 self._scrub_due = Scrub.NOTHING

@@ -188,16 +188,17 @@ class Reports:
         return [*troubles, _tried(lambda: self._keeper.within(lambda db: self._watch.look(db, self._now())))]
 
     def _tell_days(self) -> None:
-        """Leaves for the days that are over."""
+        """Leaves for the days that are over, once all of them is stored: what comes later is told with the next."""
         now, zone, plan = self._now(), self._zone, control_days.plan_of(self.settings)
         last, leaf = self._keeper.within(lambda db: self._told(db, now))
         if last is not None and last >= day_of(now, zone) - timedelta(days=1):
             return
+        self._keeper.settle()
         month = day_of(now, zone) - timedelta(days=30)
         counts = self._keeper.within(lambda db: control_days.counts_told(Log(db), month))
         with self._view() as view:
             days = control_days.owed(last, control_days.begun(view), now, zone)
-            if days:
+            if days and not view.waits(run_of(days[-1], 1, zone).end):
                 found = control_days.summarised(view, days, self._boots(now), now, zone, counts, plan, leaf)
                 self._keeper.within(lambda db: control_days.keep(db, found, zone))
 

@@ -92,8 +92,11 @@ class Journal:
         level: Level = Level.SITE,
         confirm: Confirm | None = None,
         stop: Callable[[], bool] = lambda: False,
+        settle_now: bool = False,
     ) -> Drained:
         """Stores every whole record of the segments in `spool`, cut to `level`; asks `stop` between transactions.
+
+        Attempts that are over have their leaf when this returns with `settle_now`, else seconds later at the most.
 
         `confirm` is asked once for each new pair of name and table slot, never for names cut away; what it denies is
         kept as "unconfirmed" and shown nowhere.
@@ -114,7 +117,7 @@ class Journal:
                     if (part := self._part(db, segment)) is None:
                         break
                     total = total.plus(part)
-            if not 0 <= began - self._settled_at < _SETTLE_US:
+            if settle_now or not 0 <= began - self._settled_at < _SETTLE_US:
                 self._settle(db, began, stop)
         except (apsw.Error, UnicodeDecodeError) as error:
             known = error if isinstance(error, apsw.Error) else apsw.CorruptError("a text in it is none")

@@ -21,7 +21,7 @@ from blockerd.journal.decode import meta_in, whole_records
 from blockerd.journal.entry import Entry, Other, decode
 from blockerd.journal.intake import Intake, Names, feed_all
 from blockerd.journal.lookup import ATTEMPT_COLUMNS, Lookup, to_attempt, to_row
-from blockerd.journal.merge import UNCONFIRMED, Marks, Merger, Origin, Row, Span
+from blockerd.journal.merge import LONGEST_US, UNCONFIRMED, Marks, Merger, Origin, Row, Span
 from blockerd.journal.schema import JournalError, connect, unreadable
 from blockerd.journal.spool import Level, record_at, segments
 from blockerd.journal.sums import Sums, deltas, parted
@@ -133,6 +133,18 @@ class View:
         if not recorded:
             rows.sort(key=lambda row: row[0])
         return [_entry(*row) for row in rows if not kinds or row[1] in kinds]
+
+    def waits(self, until: int) -> bool:
+        """True if something from before `until` (Unix µs) is not stored yet, or has no leaf, which takes an attempt an
+        hour at the most.
+
+        Raises:
+            JournalError: the journal became unreadable.
+        """
+        over = until - LONGEST_US
+        if any(at < until for at, _, _ in self._events) or any(row.first < over for row in self._new):
+            return True
+        return bool(self._rows("SELECT 1 FROM unsettled CROSS JOIN attempts ON id = attempt WHERE first_us < ?", over))
 
     def late(self, leaf: int, until: int) -> list[Entry]:
         """Entries behind `leaf` of the log that bear a time before `until` (Unix µs): the clock was set back.

@@ -1,10 +1,13 @@
 """Notes and a clock that is wrong for a while: what was told too early is taken back, and nothing goes twice."""
 
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 
 from blockerd.control.doubt import BEHIND
+from blockerd.journal import append
 from blockerd.journal.outbox import Stand
 from blockerd.report import consent
 from blockerd.report.partner import CONSENT_US
@@ -203,8 +206,6 @@ def test_what_is_done_while_the_clock_is_set_back_to_a_day_already_told_is_told_
     shared.writer.event({"kind": "pause", "at": shared.now, "until": shared.now + HOUR})
     shared.keeper.drain()
     shared.now += 2 * DAY
-    shared.close_journal()  # the attempt has its leaf with the next drain, not seconds later
-    shared.open()
     shared.until("2026-11-22T18:30+01:00", step=6 * HOUR)
     notes = [one for one in shared.got("Robin") if one.line("kind") == "report"]
     wanted = ("figure marks.paused", "figure marks.weaker", "figure requests.all")
@@ -213,3 +214,18 @@ def test_what_is_done_while_the_clock_is_set_back_to_a_day_already_told_is_told_
         ["figure marks.paused 60", "figure marks.weaker 1", "figure requests.all 1"],
         ["figure marks.paused 0", "figure marks.weaker 0"],
     ]
+
+
+def test_what_waits_behind_a_reader_of_the_journal_is_told_once(shared: Home, monkeypatch: pytest.MonkeyPatch):
+    """While it cannot be stored the day waits; told from the spool, it would be told again from the record."""
+    shared.until("2026-11-12T12:00+01:00", step=6 * HOUR)
+    shared.ask("early.test")
+    with closing(apsw.Connection(str(shared.folder / "var" / "journal.sqlite"))) as reader:
+        reader.execute("BEGIN; SELECT count(*) FROM attempts")
+        monkeypatch.setattr(append, "LONGEST_WAL", -1)
+        shared.keeper.within(lambda db: db.execute("UPDATE roads SET tries = tries"))
+        shared.until("2026-11-13T12:00+01:00", step=6 * HOUR)
+    shared.close_journal()
+    shared.open()
+    shared.until("2026-11-15T18:30+01:00", step=6 * HOUR)
+    assert "figure requests.all 1" in shared.got("Robin")[-1].evidence

@@ -74,6 +74,31 @@ def test_reading_gives_the_same_before_in_the_middle_and_after_a_drain(path: Pat
     assert half != before
 
 
+def test_a_day_waits_until_all_of_it_is_stored_and_has_its_leaf(path: Path, spool: Spool):
+    day_ends = START + 2 * 3600 * SECOND
+
+    def waits():
+        with View(path, spool.folder) as view:
+            return view.waits(day_ends)
+
+    drain(path, spool)
+    spool.ask("a.test")
+    assert waits()
+    journal = Journal(path, lambda: spool.at)
+    journal.drain(spool.folder)
+    assert waits()
+    spool.at += 80 * SECOND
+    journal.drain(spool.folder, settle_now=True)
+    assert not waits()
+    spool.tell(kind="change", what="a list")
+    assert waits()
+    journal.drain(spool.folder)
+    spool.at = day_ends - SECOND
+    spool.ask("b.test")
+    assert not waits(), "it may go on into the next day"
+    journal.close()
+
+
 def test_attempts_come_oldest_first_also_over_pages(path: Path, spool: Spool, monkeypatch: pytest.MonkeyPatch):
     for n in range(300):
         spool.at += SECOND // 100
