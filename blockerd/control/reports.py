@@ -79,6 +79,8 @@ class Reports:
     ) -> None:
         self.trouble = ""
         self._anew = self._waits = ""
+        self._owed = False
+        """Days are over that cannot be told yet, since not all of them is stored: notes about them wait."""
         self._keeper = keeper
         self._now = now
         self._chance = chance
@@ -172,7 +174,9 @@ class Reports:
 
     def _decide(self, *, sure: bool) -> list[str]:
         """Days, each reader, the filter: what is in the way of one keeps nothing else waiting. All that is."""
+        self._owed = False
         troubles = [_tried(self._tell_days)] if sure else []
+        notes = sure and not self._owed
         try:
             names = self._keeper.within(mailbox.names)
         except (JournalError, OSError) as error:
@@ -182,7 +186,7 @@ class Reports:
         self._anew = ANEW if unknown and self._keeper.within(lambda db: begun_anew(Log(db))) else ""
         for name in consent.leaving(folder).difference(names):
             consent.left(folder, name)
-        troubles += [_tried(partial(self._step, name, sure=sure)) for name in names]
+        troubles += [_tried(partial(self._step, name, sure=notes)) for name in names]
         if not sure:
             return troubles
         return [*troubles, _tried(lambda: self._keeper.within(lambda db: self._watch.look(db, self._now())))]
@@ -193,12 +197,15 @@ class Reports:
         last, leaf = self._keeper.within(lambda db: self._told(db, now))
         if last is not None and last >= day_of(now, zone) - timedelta(days=1):
             return
+        self._owed = True
         self._keeper.settle()
+        self._owed = False
         month = day_of(now, zone) - timedelta(days=30)
         counts = self._keeper.within(lambda db: control_days.counts_told(Log(db), month))
         with self._view() as view:
             days = control_days.owed(last, control_days.begun(view), now, zone)
-            if days and not view.waits(run_of(days[-1], 1, zone).end):
+            self._owed = bool(days) and view.waits(run_of(days[-1], 1, zone).end)
+            if days and not self._owed:
                 found = control_days.summarised(view, days, self._boots(now), now, zone, counts, plan, leaf)
                 self._keeper.within(lambda db: control_days.keep(db, found, zone))
 

@@ -216,16 +216,22 @@ def test_what_is_done_while_the_clock_is_set_back_to_a_day_already_told_is_told_
     ]
 
 
-def test_what_waits_behind_a_reader_of_the_journal_is_told_once(shared: Home, monkeypatch: pytest.MonkeyPatch):
+def test_what_waits_behind_a_reader_of_the_journal_is_told_once_and_no_note_goes_without_it(
+    shared: Home, monkeypatch: pytest.MonkeyPatch
+):
     """While it cannot be stored the day waits; told from the spool, it would be told again from the record."""
-    shared.until("2026-11-12T12:00+01:00", step=6 * HOUR)
+    shared.until("2026-11-14T12:00+01:00", step=6 * HOUR)
     shared.ask("early.test")
     with closing(apsw.Connection(str(shared.folder / "var" / "journal.sqlite"))) as reader:
         reader.execute("BEGIN; SELECT count(*) FROM attempts")
         monkeypatch.setattr(append, "LONGEST_WAL", -1)
         shared.keeper.within(lambda db: db.execute("UPDATE roads SET tries = tries"))
-        shared.until("2026-11-13T12:00+01:00", step=6 * HOUR)
+        shared.until("2026-11-15T19:00+01:00", step=6 * HOUR)
+        assert "report" not in kinds(shared.got("Robin"))
+        assert "close that program" in shared.reports.note
     shared.close_journal()
     shared.open()
-    shared.until("2026-11-15T18:30+01:00", step=6 * HOUR)
-    assert "figure requests.all 1" in shared.got("Robin")[-1].evidence
+    shared.until("2026-11-22T18:30+01:00", step=6 * HOUR)
+    notes = [one.evidence for one in shared.got("Robin") if one.line("kind") == "report"]
+    assert [note.count("figure requests.all 1") for note in notes] == [1, 0]
+    assert [note.count("without ") for note in notes] == [0, 0]
