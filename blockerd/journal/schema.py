@@ -10,7 +10,6 @@ import os
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 
 import apsw
@@ -260,11 +259,9 @@ def _set_up(db: apsw.Connection) -> None:
 
 
 def _assert_usable(db: apsw.Connection) -> None:
-    """What SQLite takes for sound and the writer cannot go on from: tables that are gone, triggers that change what it
-    writes, texts that are none, a tree of other leaves."""
-    if gone := _made() - _columns(db):
-        raise apsw.CorruptError(f"there is no {'.'.join(min(gone))}")
-    if db.execute("SELECT 1 FROM sqlite_master WHERE type = 'trigger'").fetchall():
+    """What SQLite takes for sound and the writer cannot go on from: triggers that change what it writes, texts that are
+    none, a tree of other leaves."""
+    if db.execute("SELECT 1 FROM sqlite_schema WHERE type = 'trigger'").fetchall():
         raise apsw.CorruptError("there is a trigger")
     try:
         for sql in _READ_AT_START:
@@ -272,21 +269,6 @@ def _assert_usable(db: apsw.Connection) -> None:
         assert_fits(db)
     except ValueError as error:
         raise apsw.CorruptError(f"{error.__class__.__name__}: {error}") from None
-
-
-@cache
-def _made() -> frozenset[tuple[str, str]]:
-    """What the migrations make."""
-    with closing(apsw.Connection(":memory:")) as db:
-        for step in MIGRATIONS:
-            db.execute(step)
-        return _columns(db)
-
-
-def _columns(db: apsw.Connection) -> frozenset[tuple[str, str]]:
-    """(table, column) of all that there are."""
-    sql = "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.type = 'table'"
-    return frozenset((str(table), str(column)) for table, column in db.execute(sql))
 
 
 def _move_aside(path: Path, now_us: int) -> Path:
