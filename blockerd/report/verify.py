@@ -6,7 +6,7 @@ odd input. Called by readers of the mails, by the command line and by tests. ver
 
 import argparse
 import base64
-import email.utils
+import email
 import hashlib
 import io
 import json
@@ -15,7 +15,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from email.message import Message
 from functools import lru_cache
 from pathlib import Path
@@ -72,13 +72,12 @@ def mails_in(file: str, raw: bytes) -> list[Mail]:
     """The mails with evidence in a file: the message itself and messages attached to it."""
     mails = []
     try:
-        roots = [email.message_from_bytes(raw)]
+        roots = [email.message_from_bytes(re.sub(rb"\r(?!\n)", b"\n", raw))]
         for root in roots:  # grows by the messages inside
-            trace = email.utils.parsedate_tz(str(root.get("received", "")).rpartition(";")[2])
+            minute = minute_of(str(root.get("received", "")))
             parts = list(_parts(root, roots))
             signs = [part[2] for part in parts if "evidence.txt" in part[1] or _SIGN.search(part[2])]
             others = [(kind, _sha(body).hex()) for kind, _, body in parts if body not in signs]
-            minute = email.utils.mktime_tz(trace) // 60 if trace else None
             mails += [Mail(file, minute, others, signs)] if signs else []
     except Exception:  # these are anybody's bytes, and the standard reader of mails answers some with odd errors
         ours = b"evidence.txt" in raw or b"blockerd/" in raw
@@ -91,6 +90,31 @@ def mails_in(file: str, raw: bytes) -> list[Mail]:
     return mails
 
 
+_TIME = re.compile(
+    r" ?(?:[a-z]{3}(?:, ?| ))?(\d\d?) ([a-z]{3}) ([12]\d{3}) (\d\d?):(\d\d)(?::\d\d(?:\.\d+)?)?"
+    r" ?([+-]\d{4}|[a-z]{1,3}) ?(?:\(.*\) ?)?",
+    re.ASCII,
+)
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_ZONES = {"z": 0, "ut": 0, "utc": 0, "gmt": 0}
+_ZONES |= {"edt": -4, "est": -5, "cdt": -5, "cst": -6, "mdt": -6, "mst": -7, "pdt": -7, "pst": -8}
+
+
+def minute_of(trace: str) -> int | None:
+    """The minute (Unix) at the end of a Received line (RFC 5321, 4.4); None where it tells none, or no known zone."""
+    found = _TIME.fullmatch(re.sub(r"[ \t\r\n]+", " ", trace.rpartition(";")[2].lower()))
+    if not found or found[2] not in _MONTHS or not (found[6] in _ZONES or found[6][1:].isdecimal()):
+        return None
+    day, year, hour, minute = (int(found[at]) for at in (1, 3, 4, 5))
+    zone = found[6] if found[6][1:].isdecimal() else f"{100 * _ZONES[found[6]]:+05}"
+    east = int(f"{zone[0]}1") * (60 * int(zone[1:3]) + int(zone[3:]))
+    try:
+        at = datetime(year, _MONTHS.index(found[2]) + 1, day, hour, minute, tzinfo=UTC)
+    except ValueError:
+        return None
+    return int(at.timestamp()) // 60 - east
+
+
 def _parts(message: Message, roots: list[Message]) -> Iterator[tuple[str, str, bytes]]:
     """Type, headers in lower case and content (text as UTF-8) of each leaf; messages inside are added to `roots`."""
     if isinstance(within := message.get_payload(), list):
@@ -100,7 +124,10 @@ def _parts(message: Message, roots: list[Message]) -> Iterator[tuple[str, str, b
             else:
                 yield from _parts(one, roots)
         return
+    if quoted := str(message["content-transfer-encoding"]).strip().lower() == "quoted-printable":
+        del message["content-transfer-encoding"]
     body = told if isinstance(told := message.get_payload(decode=True), bytes) else b""
+    body = _unquoted(body) if quoted else body
     if message.get_content_maintype() == "text":
         try:
             body = body.decode(str(message.get_content_charset("utf-8")), "replace").encode("utf-8", "replace")
@@ -110,6 +137,13 @@ def _parts(message: Message, roots: list[Message]) -> Iterator[tuple[str, str, b
             lines = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
             body = b"\n".join(line.rstrip(b" \t") for line in lines).strip(b"\n") + b"\n"
     yield message.get_content_type(), f"{message['content-type']} {message['content-disposition']}".lower(), body
+
+
+def _unquoted(text: bytes) -> bytes:
+    """RFC 2045, 6.7: blanks at the end of a line came on the way."""
+    lines = [line.rstrip(b" \t\r") + b"\r" * line.endswith(b"\r") for line in text.split(b"\n")]
+    text = b"\n".join(lines).replace(b"=\r\n", b"").replace(b"=\n", b"")
+    return re.sub(rb"=([0-9A-Fa-f]{2})", lambda code: bytes.fromhex(code[1].decode()), text)
 
 
 _N, _HASH, _DAY = r"(0|[1-9]\d{0,14})", r"[A-Za-z0-9+/]{43}=", r"(\d{4}-\d\d-\d\d)"

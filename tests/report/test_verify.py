@@ -21,6 +21,7 @@ from blockerd.report import evidence, verify
 from blockerd.report.evidence import Evidence, Kind
 from blockerd.report.verify import RETRIED
 from tests.report.chains import DAY, FIRST, Log, Sender, key_of, one_day, quarter
+from tests.report.journeys import HARMED, UNHARMED
 from tests.report.judging import (
     GOLDEN,
     RESENT,
@@ -89,6 +90,22 @@ def test_what_a_journey_does_to_a_mail_changes_nothing(change: str):
     mails = [travel(raw) for raw in honest().mails[:12]]
     assert mails != list(honest().mails[:12])
     assert str(judged(mails, made_of(mails))[0]) == "continues"
+
+
+@pytest.mark.parametrize("name", UNHARMED)
+def test_what_another_program_makes_of_a_mail_changes_nothing(name: str):
+    mails = [UNHARMED[name](raw) for raw in honest().mails[:4]]
+    assert mails != list(honest().mails[:4])
+    assert str(judged(mails, FIRST)[0]) == "continues"
+
+
+@pytest.mark.parametrize("name", HARMED)
+def test_what_harms_a_mail_is_never_passed_over(name: str):
+    mails = [*honest().mails[:2], HARMED[name](honest().mails[2]), honest().mails[3]]
+    assert mails[2] != honest().mails[2]
+    told = str(judged(mails, FIRST)[0])
+    assert told != "continues"
+    assert not name.startswith("time") or told == "cannot tell (the time when mail 3 was received is missing)"
 
 
 def test_the_digits_read_aloud_or_the_key_itself_pin_the_record():

@@ -20,6 +20,7 @@ import pytest
 from blockerd.report import verify
 from blockerd.report.evidence import Kind
 from tests.report.chains import DAY, FIRST, Log, Sender, key_of, quarter
+from tests.report.journeys import HARMED, UNHARMED, rough
 from tests.report.judging import RESENT, ROWS, alike, at, changed_mail, end, fresh, honest, resent, rows, told_quarter
 
 PAGE = Path(verify.__file__).with_name("verify.html")
@@ -115,6 +116,30 @@ def test_both_verifiers_give_the_same_answers_to_mutated_mails(tmp_path: Path):
     for same, one, other in zip(intact, ours, theirs, strict=True):
         assert same or "continues" not in (one[0], other[0])
     assert sum(one == other for one, other in zip(ours, theirs, strict=True)) > 140
+
+
+@needs_browser
+def test_both_verifiers_read_a_mail_alike_whatever_became_of_it(tmp_path: Path):
+    first = honest().mails[:4]
+    trips = [trip for journeys in (UNHARMED, HARMED) for trip in journeys.values()]
+    cases = [case([*first[:2], trip(first[2]), first[3]], str(FIRST)) for trip in trips]
+    assert answers(cases, tmp_path) == [answered(one) for one in cases]
+
+
+@needs_browser
+def test_both_verifiers_say_the_same_word_to_mails_that_had_a_rough_journey(tmp_path: Path):
+    """Which part of a broken mail is named may differ in one of a hundred."""
+    cases = []
+    for run in range(400):
+        chance = Random(run)
+        mails = list(honest().mails[:4])
+        where = chance.randrange(4)
+        mails[where] = (rough if run % 2 else changed_mail)(mails[where], chance)
+        cases.append(case(mails, str(FIRST)))
+    ours, theirs = [answered(one) for one in cases], answers(cases, tmp_path)
+    words = [[str(one[0]).partition(" (")[0] for one in each] for each in (ours, theirs)]
+    assert words[0] == words[1]
+    assert sum(one == other for one, other in zip(ours, theirs, strict=True)) >= 396
 
 
 @needs_browser
