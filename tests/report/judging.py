@@ -170,6 +170,31 @@ RESENT = {
 """What both verifiers say of `resent`."""
 
 
+def summed(number: str) -> list[bytes]:
+    """Mails of a record whose one summary has `number` in it, as the one with the key may write it."""
+    sender = quarter(until=0)
+    sender.opened[FIRST] = sender.log.daily(FIRST, x=0, y=7)
+    salt, event = sender.log.events[-1]
+    sender.log.events[-1] = salt, event.replace(b'"x":0', b'"x":' + number.encode())
+    sender.seal(FIRST, at(1, 7))
+    return sender.mails
+
+
+_SUMMED = "does not continue (mail 2: its evidence is damaged: a value is none)"
+SUMMED = {
+    "12": "continues",
+    "-0": "continues",
+    '"1.0e5 NaN"': "continues",
+    '[{"\\"": 1}]': "continues",
+    "NaN": _SUMMED,
+    "1.0": _SUMMED,
+    "-0.0": _SUMMED,
+    "1e3": _SUMMED,
+    "[" + "[]," * 500 + "[]]": _SUMMED,
+}
+"""What both verifiers say of `summed`."""
+
+
 def delayed(raw: bytes, minutes: int) -> bytes:
     """The same mail as it came that much later."""
     stamp = re.search(rb"; ([^;]*?)\r\n(?=Received)", raw)

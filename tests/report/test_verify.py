@@ -26,6 +26,7 @@ from tests.report.judging import (
     GOLDEN,
     RESENT,
     ROWS,
+    SUMMED,
     at,
     delayed,
     duplicate,
@@ -37,6 +38,7 @@ from tests.report.judging import (
     resent,
     rows,
     saved,
+    summed,
     told_quarter,
 )
 
@@ -313,6 +315,11 @@ def test_figures_that_are_not_the_sums_of_their_summaries_are_seen(monkeypatch: 
         str(judged(sender.mails, FIRST)[0])
         == "does not continue (mail 4: its figures are not the sums of its summaries)"
     )
+
+
+@pytest.mark.parametrize("number", SUMMED)
+def test_a_summary_has_plain_numbers_that_every_program_adds_up_alike(number: str):
+    assert str(judged(summed(number), FIRST)[0]) == SUMMED[number]
 
 
 def test_a_day_left_out_is_seen():

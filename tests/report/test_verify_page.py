@@ -21,7 +21,21 @@ from blockerd.report import verify
 from blockerd.report.evidence import Kind
 from tests.report.chains import DAY, FIRST, Log, Sender, key_of, quarter
 from tests.report.journeys import HARMED, UNHARMED, rough
-from tests.report.judging import RESENT, ROWS, alike, at, changed_mail, end, fresh, honest, resent, rows, told_quarter
+from tests.report.judging import (
+    RESENT,
+    ROWS,
+    SUMMED,
+    alike,
+    at,
+    changed_mail,
+    end,
+    fresh,
+    honest,
+    resent,
+    rows,
+    summed,
+    told_quarter,
+)
 
 PAGE = Path(verify.__file__).with_name("verify.html")
 CASE = """
@@ -98,6 +112,7 @@ def test_both_verifiers_give_the_same_answers(tmp_path: Path):
     keys = [key_of(1).public.text, key_of(7, "blockerd/0badcafe").public.text]
     cases += [case(rows("another record"), str(FIRST), *keys)]
     cases += [case(resent(name), str(FIRST)) for name in RESENT]
+    cases += [case(summed(number), str(FIRST)) for number in SUMMED]
     assert answers(cases, tmp_path) == [answered(one) for one in cases]
 
 
