@@ -9,6 +9,7 @@ import html
 import json
 import re
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -155,6 +156,20 @@ def test_both_verifiers_say_the_same_word_to_mails_that_had_a_rough_journey(tmp_
     words = [[str(one[0]).partition(" (")[0] for one in each] for each in (ours, theirs)]
     assert words[0] == words[1]
     assert sum(one == other for one, other in zip(ours, theirs, strict=True)) >= 396
+
+
+@needs_browser
+@pytest.mark.parametrize("encoding", [b"7bit", b"quoted-printable"])
+def test_a_line_of_many_blanks_does_not_keep_the_page_busy(encoding: bytes, tmp_path: Path):
+    """Half a minute for 200,000 of them, and four times that for twice as many, is what a pattern takes."""
+    mails = list(honest().mails[:3])
+    row = b"\r\n\r\n" + b" " * 400_000 + b"x\r\nMail"
+    mails[1] = mails[1].replace(b"7bit\r\n\r\nMail", encoding + row)
+    mails[2] = mails[2].replace(b"Content-Type: text/plain;", b"Content-Type: text/plain;" + b" " * 400_000)
+    given = [case(mails, str(FIRST))]
+    began = time.monotonic()
+    assert answers(given, tmp_path) == [answered(given[0])]
+    assert time.monotonic() - began < 20
 
 
 @needs_browser
