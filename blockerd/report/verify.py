@@ -27,6 +27,7 @@ ALLOWED_MINUTES, RESENT_MINUTES = 15, 2 * 1440
 DAY, LARGEST, DAMAGED = timedelta(days=1), 25_000_000, "its evidence is damaged"
 _SIGN = re.compile(rb"\Ablockerd/|^evidence 1\r?$|^\xe2\x80\x94 blockerd/", re.MULTILINE)
 RETRIED = ", as also happens where a mail server held it back or fell silent"
+UNTOLD = "no word tells why mail {} was received {} minutes after it was made, as where a mail server held it back"
 ANOTHER = "new origin, size 0: another record begins with this mail"
 LIMITS = "This compares the mails given here. It cannot show that all was seen, or that the program ran as it should."
 
@@ -377,10 +378,15 @@ def check_rows(found: Sequence[tuple[Note, Mail]], known: Container[str]) -> Non
         newest = max(before, key=lambda one: one.size, default=note)
         (origin, size, root), name = note.one("follows")[:3], f"mail {newest.number} to {newest.one('to')[0]}"
         told = [one.root for _, one in others if str(one.size) == size]
-        made = max(note.minute, came) - ALLOWED_MINUTES  # what was received before is older; a forger may say less
+        made = note.minute if mail.answer.word == UNKNOWN else max(note.minute, came)  # a forger may say less
+        made -= ALLOWED_MINUTES  # what was received before is older
         if {*told} - {root} or any(at < made and one.size > note.size for at, one in others):
             mail.answer = Answer(NOT, f"the record that {name} told was changed")
-        elif before and (origin != note.origin or not told or newest.size > int(size)):
+        elif (
+            mail.answer.word == CONTINUES
+            and before
+            and not (origin == note.origin and told and newest.size <= int(size))
+        ):
             mail.answer = Answer(UNKNOWN, f"nothing binds it to {name}")
 
 
@@ -408,11 +414,12 @@ def _check(note: Note, mail: Mail, state: Chain) -> None:
         last is not None and note.digest == last.digest,
     )
     minutes, again = came - note.minute, came <= state.until and (twice or state.resent)
-    if minutes < -ALLOWED_MINUTES or (minutes > ALLOWED_MINUTES and not late and not again):
+    untold = minutes > ALLOWED_MINUTES and not late and not again
+    if minutes < -ALLOWED_MINUTES or (untold and twice):
         told = f"after it was made{RETRIED}" if minutes > 0 else "before it was made"
         raise Answer(NOT, f"it was received {abs(minutes)} minutes {told}")
     state.remarks += [f"mail {note.number} came late: {late}"] if late else []
-    if minutes > ALLOWED_MINUTES and not late and not twice:
+    if minutes > ALLOWED_MINUTES and again and not late and not twice:
         told = f"mail {note.number} came late: mail {note.number + 1} says that it may have gone more than once"
         state.remarks.append(told)
     if twice:
@@ -421,6 +428,8 @@ def _check(note: Note, mail: Mail, state: Chain) -> None:
         state.remarks.append(f"mail {note.number} is here twice, both alike")
     else:
         _check_link(note, last)
+    if untold:
+        raise Answer(UNKNOWN, UNTOLD.format(note.number, minutes))
     if mail.received is None:
         raise Answer(UNKNOWN, f"the time when mail {note.number} was received is missing")
 

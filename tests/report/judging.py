@@ -147,6 +147,7 @@ def resent(name: str) -> list[bytes]:
     return sender.mails
 
 
+_UNTOLD = f"cannot tell ({verify.UNTOLD})"
 _LATE = "does not continue (mail {}: it was received {} minutes after it was made" + verify.RETRIED + ")"
 RESENT = {
     "again, 6 minutes": "continues",
@@ -159,12 +160,12 @@ RESENT = {
     "late, again, 2715 minutes": "continues",
     "late, again, 2716 minutes": f"does not continue (mail 5: it was delivered again later{verify.RETRIED})",
     "made anew, 6 minutes": "does not continue (mail 5: two different mails bear number 5)",
-    "newest, 22 minutes": _LATE.format(5, 22),
-    "unsaid, 22 minutes": _LATE.format(5, 22),
+    "newest, 22 minutes": _UNTOLD.format(5, 22),
+    "unsaid, 22 minutes": _UNTOLD.format(5, 22),
     "said, 22 minutes": "continues",
     "said, 1455 minutes": "continues",
-    "said, 1456 minutes": _LATE.format(5, 1456),
-    "said of another, 22 minutes": _LATE.format(5, 22),
+    "said, 1456 minutes": _UNTOLD.format(5, 1456),
+    "said of another, 22 minutes": _UNTOLD.format(5, 22),
     "said and again, 22 minutes": "continues",
 }
 """What both verifiers say of `resent`."""

@@ -19,7 +19,7 @@ import pytest
 
 from blockerd.report import evidence, verify
 from blockerd.report.evidence import Evidence, Kind
-from blockerd.report.verify import RETRIED
+from blockerd.report.verify import RETRIED, UNTOLD
 from tests.report.chains import DAY, FIRST, Log, Sender, key_of, one_day, quarter
 from tests.report.journeys import HARMED, UNHARMED
 from tests.report.judging import (
@@ -32,14 +32,17 @@ from tests.report.judging import (
     duplicate,
     end,
     evidence_of,
+    forged,
     honest,
     judged,
     made_of,
+    moved,
     resent,
     rows,
     saved,
     summed,
     told_quarter,
+    with_evidence,
 )
 
 PLACES = range(100)
@@ -232,6 +235,25 @@ def test_a_mail_of_which_the_next_says_nothing_may_not_be_older_than_it_looks():
         assert str(judged(mails, FIRST)[0]) == _late(place + 1, 23)
 
 
+def test_a_mail_that_came_late_without_a_word_hides_no_change():
+    """It is nobody's fault that a server held it back; what else does not fit is told first."""
+    for late in (0, 40):
+        mails = list(honest().mails[:42])
+        mails[20] = delayed(with_evidence(mails[20], evidence_of(forged()[20])), late)
+        assert str(judged(mails, FIRST)[0]).startswith("does not continue (mail 21: ")
+        changed = [*honest().mails[:20], *(delayed(raw, late) for raw in forged()[20:22])]
+        assert str(judged(changed, FIRST)[0]).startswith("does not continue (mail 21: ")
+
+
+@pytest.mark.parametrize(("late", "wanted"), [(0, "continues"), (40, f"cannot tell ({UNTOLD.format(1, 40)})")])
+def test_the_first_mail_of_a_further_row_that_was_held_back_is_no_change_of_the_record(late: int, wanted: str):
+    """Meanwhile the last word in the row before came at once, and tells of a longer record."""
+    mails = moved(quarter(log=Log(), until=3), timedelta(0))
+    place = next(at for at, raw in enumerate(mails) if at and b"\nmail 1\n" in evidence_of(raw).replace(b"\r", b""))
+    mails[place] = delayed(mails[place], late)
+    assert str(judged(mails, FIRST)[0]) == wanted
+
+
 def test_a_checker_that_does_not_know_the_line_says_that_it_is_of_a_later_version(monkeypatch: pytest.MonkeyPatch):
     mails = resent("said, 22 minutes")
     monkeypatch.delitem(verify._LINES, "again")
@@ -241,7 +263,7 @@ def test_a_checker_that_does_not_know_the_line_says_that_it_is_of_a_later_versio
 
 
 def _late(number: int, minutes: int) -> str:
-    return f"does not continue (mail {number}: it was received {minutes} minutes after it was made{RETRIED})"
+    return f"cannot tell ({UNTOLD.format(number, minutes)})"
 
 
 def test_a_late_mail_replayed_later_still_is_seen():
@@ -256,7 +278,7 @@ def test_a_late_mail_replayed_later_still_is_seen():
     ("minutes", "late", "wanted"),
     [
         (15, "", "continues"),
-        (16, "", f"does not continue (mail 2: it was received 16 minutes after it was made{RETRIED})"),
+        (16, "", f"cannot tell ({UNTOLD.format(2, 16)})"),
         (-15, "", "continues"),
         (-16, "", "does not continue (mail 2: it was received 16 minutes before it was made)"),
         (5000, "the mail server was out of reach", "continues"),
