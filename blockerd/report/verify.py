@@ -28,6 +28,7 @@ DAY, LARGEST, DAMAGED = timedelta(days=1), 25_000_000, "its evidence is damaged"
 _SIGN = re.compile(rb"\Ablockerd/|^evidence 1\r?$|^\xe2\x80\x94 blockerd/", re.MULTILINE)
 RETRIED = ", as also happens where a mail server held it back or fell silent"
 UNTOLD = "no word tells why mail {} was received {} minutes after it was made, as where a mail server held it back"
+WITHIN = "{} came attached to other mails: the times when they were received are the word of whoever attached them"
 ANOTHER = "new origin, size 0: another record begins with this mail"
 LIMITS = "This compares the mails given here. It cannot show that all was seen, or that the program ran as it should."
 
@@ -60,12 +61,16 @@ class Note:
 
 @dataclass(slots=True)
 class Mail:
-    """One message: its file, the minute (Unix) it was received, type and digest of its parts, and its evidence."""
+    """One message: its file, the minute (Unix) it was received, type and digest of its parts, and its evidence.
+
+    `within`: it was attached to another one, so that no provider wrote when it was received.
+    """
 
     file: str
     received: int | None = None
     parts: Sequence[tuple[str, str]] = ()
     signs: Sequence[bytes] = ()
+    within: bool = False
     note: Note | None = None
     answer: Answer = field(default_factory=lambda: Answer(CONTINUES))
 
@@ -80,7 +85,7 @@ def mails_in(file: str, raw: bytes) -> list[Mail]:
             parts = list(_parts(root, roots))
             signs = [part[2] for part in parts if "evidence.txt" in part[1] or _SIGN.search(part[2])]
             others = [(kind, _sha(body).hex()) for kind, _, body in parts if body not in signs]
-            mails += [Mail(file, minute, others, signs)] if signs else []
+            mails += [Mail(file, minute, others, signs, root is not roots[0])] if signs else []
     except Exception:  # these are anybody's bytes, and the standard reader of mails answers some with odd errors
         ours = b"evidence.txt" in raw or b"blockerd/" in raw
         return [Mail(file, answer=Answer(NOT, "it cannot be read as a mail"))] if ours else []
@@ -319,6 +324,8 @@ def judge(mails: Sequence[Mail], keys: Sequence[str], today: date | None = None)
             chains.setdefault(mail.note.one("to"), []).append((mail.note, mail))
     known, remarks = {key.partition("+")[0]: key for key in keys if "+" in key}, list[str]()
     spoken = next((" ".join(key.split()) for key in keys if "+" not in key), "")
+    if count := sum(mail.within for mail in mails):
+        remarks.append(WITHIN.format(count))
     ends = {to: judge_chain(chain, Chain(known, spoken, remarks)) for to, chain in sorted(chains.items())}
     check_rows([one for chain in chains.values() for one in chain], known)
     for to, last in ends.items():

@@ -74,7 +74,10 @@ def test_messages_attached_to_another_one_are_read():
         outer += b"--zz\nContent-Type: message/rfc822\n\n" + raw.replace(b"\r\n", b"\n") + b"\n"
     mails = verify.mails_in("forwarded.eml", outer + b"--zz--\n")
     assert [mail.note and mail.note.number for mail in mails] == [1, 2, 3]
-    assert str(verify.judge(mails, [], FIRST)[0]) == "continues"
+    overall, remarks = verify.judge(mails, [], FIRST)
+    assert str(overall) == "continues"
+    assert verify.WITHIN.format(3) in remarks, "the sender may have put them there, and the times with them"
+    assert verify.WITHIN.format(3) not in judged(inner, FIRST)[1]
 
 
 @pytest.mark.parametrize("change", ["lf", "quoted-printable", "spaces", "signature", "name"])
