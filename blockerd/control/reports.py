@@ -198,8 +198,9 @@ class Reports:
         with self._view() as view:
             days = control_days.owed(last, control_days.begun(view), now, zone)
             if days:
-                found = control_days.summarised(view, days, self._boots(now), now, zone, counts, plan)
-                self._keeper.within(lambda db: control_days.keep(db, found, zone))
+                since = self._keeper.within(lambda db: control_days.told_until(Log(db), days[0] - timedelta(days=1)))
+                found = control_days.summarised(view, days, self._boots(now), now, zone, counts, plan, since)
+                self._keeper.within(lambda db: control_days.keep(db, found, zone, since))
 
     def _told(self, db: Any, now: int) -> date | None:  # noqa: ANN401  (the journal's connection)
         """The last day that is told, once what a clock that was ahead told is taken back."""
