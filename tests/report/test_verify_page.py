@@ -70,6 +70,15 @@ kept = mails.map(([name, text]) => [name, bytesOf(atob(text))]);
 by("key").value = keys.join(", ");
 show(today);
 """
+TAKE = """
+const files = JSON.parse(document.getElementById("cases").textContent);
+const given = ([name, text]) => [{ name, slice: () => ({ arrayBuffer: async () => bytesOf(atob(text)).buffer }) }];
+(async () => {
+  for (const one of files) await take(given(one));
+  document.body.replaceChildren(document.createElement("pre"));
+  document.body.firstChild.textContent = JSON.stringify(kept.map(([name, bytes]) => [name, btoa(binaryOf(bytes))]));
+})();
+"""
 needs_browser = pytest.mark.needs_tool("chromium")
 
 
@@ -206,6 +215,18 @@ def test_the_list_of_hashes_is_dropped_with_the_mails(tmp_path: Path):
 
 
 @needs_browser
+def test_mails_of_one_name_are_kept_side_by_side_and_a_newer_list_of_hashes_takes_the_place_of_the_old(tmp_path: Path):
+    """Mail programs name the file after the subject, which is the same in each note."""
+    first, second = (base64.b64encode(raw).decode() for raw in honest().mails[:2])
+    old, new = (base64.b64encode(f"0 {digit * 64}\n".encode()).decode() for digit in "01")
+    files = [["note.eml", first], ["l.txt", old], ["note.eml", second], ["note.eml", first], ["l.txt", new]]
+    shown = dumped(with_script(tmp_path, files, TAKE), tmp_path)
+    found = re.search(r"<pre>(.*)</pre>", shown, re.DOTALL)
+    assert found, shown[-2000:]
+    assert sorted(json.loads(html.unescape(found[1]))) == sorted([files[0], files[2], files[4]])
+
+
+@needs_browser
 def test_what_stands_in_a_mail_is_never_markup(tmp_path: Path):
     name = "<img src=x onerror=alert(1)>.eml"
     page = with_script(tmp_path, [{"mails": [[name, "ZXZpZGVuY2UgMQ=="]], "keys": [], "today": str(FIRST)}], SHOW)
@@ -257,7 +278,7 @@ def results(cases: Sequence[Mapping[str, object]], folder: Path, script: str) ->
     return list(json.loads(html.unescape(found[1])))
 
 
-def with_script(folder: Path, cases: Sequence[Mapping[str, object]], script: str) -> Path:
+def with_script(folder: Path, cases: Sequence[object], script: str) -> Path:
     """A copy of the page without its policy, with data and one more script."""
     text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", PAGE.read_text())
     data = json.dumps(cases).replace("<", "\\u003c")
