@@ -299,7 +299,8 @@ def seal(origin: str, size: int | str, root: str) -> str:
 class Chain:
     """What is known of one recipient's mails: days by the entry that told each, the last day of the reports, …
 
-    `until` is the minute up to which the mail at hand may have gone again, `resent` that the next one says so.
+    `until` is the minute up to which the mail at hand may have gone again, `resent` that the next one says so, `newest`
+    that there is none yet.
     """
 
     keys: dict[str, str]
@@ -311,6 +312,7 @@ class Chain:
     received: int = 0
     until: int = 0
     resent: bool = False
+    newest: bool = False
     days: dict[str, str] = field(default_factory=dict)
     told: date | None = None
 
@@ -353,7 +355,8 @@ def judge_chain(chain: list[tuple[Note, Mail]], state: Chain) -> Note | None:
                 state = Chain(state.keys, state.spoken, state.remarks, note.origin, state.keys.get(note.origin, ""))
             after = bearing[note.origin, note.number + 1]  # made once a server had said that it took this one
             until = min((one.minute for one in after), default=note.minute + RESENT_MINUTES)
-            state.until, state.resent = until + ALLOWED_MINUTES, any(_tells_again(one) for one in after)
+            state.until, state.newest = until + ALLOWED_MINUTES, not after
+            state.resent = any(_tells_again(one) for one in after)
             _check(note, mail, state)
         except Answer as told:
             mail.answer = told
@@ -422,7 +425,7 @@ def _check(note: Note, mail: Mail, state: Chain) -> None:
     )
     minutes, again = came - note.minute, came <= state.until and (twice or state.resent)
     untold = minutes > ALLOWED_MINUTES and not late and not again
-    if minutes < -ALLOWED_MINUTES or (untold and twice):
+    if minutes < -ALLOWED_MINUTES or (untold and twice and not state.newest):
         told = f"after it was made{RETRIED}" if minutes > 0 else "before it was made"
         raise Answer(NOT, f"it was received {abs(minutes)} minutes {told}")
     state.remarks += [f"mail {note.number} came late: {late}"] if late else []
@@ -431,7 +434,8 @@ def _check(note: Note, mail: Mail, state: Chain) -> None:
         state.remarks.append(told)
     if twice:
         if not again and abs((mail.received or state.received) - state.received) > ALLOWED_MINUTES:
-            raise Answer(NOT, f"it was delivered again later{RETRIED}")
+            told = UNTOLD.format(note.number, minutes) if state.newest else f"it was delivered again later{RETRIED}"
+            raise Answer(UNKNOWN if state.newest else NOT, told)
         state.remarks.append(f"mail {note.number} is here twice, both alike")
     else:
         _check_link(note, last)
