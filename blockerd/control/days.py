@@ -81,6 +81,28 @@ def owed(told_last: date | None, first: int | None, now: int, zone: tzinfo) -> l
     return [begin + timedelta(days=at) for at in range((last - begin).days + 1)]
 
 
+def joined(days: Sequence[Day], since: int | None) -> list[Day]:
+    """`days`, each from where the one before it ended, the first from `since` (Unix µs, None: its own midnight).
+
+    A move to another zone shifts midnight: so no hour is told twice or left out. A day that is over by then is empty.
+    """
+    found = list[Day]()
+    for day in days:
+        start = day.start if since is None else since
+        since = max(day.end, start)
+        found.append(Day(day.date, start, since))
+    return found
+
+
+def told_until(log: Log, day: date) -> int | None:
+    """Where `day` (Unix µs), which is told, ended in the zone of that time; None where its summary was removed."""
+    leaves = mailbox.summaries(log.db, Role.SELF, day.isoformat(), day.isoformat())
+    try:
+        return decode(log.opening(leaves[day.isoformat()]).event).at
+    except (KeyError, Gone, ValueError):
+        return None
+
+
 def begun(view: View) -> int | None:
     """Where the record begins (Unix µs), None where it is empty.
 
@@ -100,34 +122,37 @@ def summarised(
     earlier: Mapping[date, int],
     plan: Plan = NO_PLAN,
     behind: int | None = None,
+    since: int | None = None,
 ) -> dict[date, Summaries]:
     """The payloads of `days` (in order, without a hole); `earlier` are the requests of days told before.
 
     What was recorded behind the leaf `behind`, with which those days were told, and bears a time of theirs is told with
-    the first; attempts of their last hour, which may have been counted before they had a leaf, aside.
+    the first; attempts of their last hour, which may have been counted before they had a leaf, aside. `since`: where
+    the day before the first ended as it was told, see `joined`.
 
     Raises:
         JournalError: the record became unreadable.
     """
     if not days:
         return {}
-    whole = run_of(days[0], len(days), zone)
-    known = _known(view, whole.days, boots, now, zone, behind)
+    whole = joined(run_of(days[0], len(days), zone).days, since)
+    known = _known(view, whole, boots, now, zone, behind)
     counts, found = dict(earlier), dict[date, Summaries]()
-    for day in whole.days:
+    for day in whole:
         before = [counts[at] for at in sorted(counts) if day.date - timedelta(days=27) <= at < day.date]
-        facts = _facts(day, known, before, plan, zone, first=day is whole.days[0])
+        facts = _facts(day, known, before, plan, zone, first=day is whole[0])
         found[day.date] = dict(payloads(facts, zone))
         counts[day.date] = told(found[day.date][Role.SELF]).total
     return found
 
 
-def keep(db: Any, found: Mapping[date, Summaries], zone: tzinfo) -> int:  # noqa: ANN401  (the journal's connection)
+def keep(db: Any, found: Mapping[date, Summaries], zone: tzinfo, since: int | None = None) -> int:  # noqa: ANN401  (the journal's connection)
     """Appends a leaf for each day and role, as of the end of the day; how many. Inside a transaction."""
+    days = joined(run_of(min(found), len(found), zone).days, since) if found else []
     entries = [
-        Daily(run_of(day, 1, zone).end, day.isoformat(), str(role), facts)
-        for day, roles in found.items()
-        for role, facts in roles.items()
+        Daily(day.end, day.date.isoformat(), str(role), facts)
+        for day in days
+        for role, facts in found[day.date].items()
     ]
     for entry, leaf in zip(entries, add_entries(db, entries), strict=True):
         mailbox.keep_summary(db, entry.day, Role(entry.role), leaf)

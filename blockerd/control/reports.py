@@ -206,8 +206,10 @@ class Reports:
             days = control_days.owed(last, control_days.begun(view), now, zone)
             self._owed = bool(days) and view.waits(run_of(days[-1], 1, zone).end)
             if days and not self._owed:
-                found = control_days.summarised(view, days, self._boots(now), now, zone, counts, plan, leaf)
-                self._keeper.within(lambda db: control_days.keep(db, found, zone))
+                since = self._keeper.within(lambda db: control_days.told_until(Log(db), days[0] - timedelta(days=1)))
+                boots = self._boots(now)
+                found = control_days.summarised(view, days, boots, now, zone, counts, plan, leaf, since)
+                self._keeper.within(lambda db: control_days.keep(db, found, zone, since))
 
     def _told(self, db: Any, now: int) -> tuple[date | None, int | None]:  # noqa: ANN401  (the journal's connection)
         """The last day that is told, and the last leaf that tells one, once what a clock that was ahead told is taken

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 
-from blockerd.report.period import Period, day_of, run_of
+from blockerd.report.period import Period, day_of, last_of, run_of
 from blockerd.settings import Every, SendAt
 
 _LENGTH = {Every.DAY: 1, Every.THREE_DAYS: 3, Every.WEEK: 7}
@@ -45,13 +45,13 @@ class Owed:
 
 def due(ledger: Ledger, every: Every, send_at: SendAt, zone: tzinfo, now_us: int) -> Owed | None:
     """What is owed at `now_us`, None for nothing. Days before sharing began and days already told are left out."""
-    last_end = max((one.end for one in ledger.sent if one.end <= now_us), default=ledger.since)
+    until = max((last_of(one.label) for one in ledger.sent if one.end <= now_us), default=None)
     told = {one.label for one in ledger.sent}
     found: list[tuple[Period, int]] = []
     for cut in _cuts_before(every, send_at, zone, now_us):
         if _moment(cut, send_at, zone) < ledger.since:
             break
-        period = _untold(cut, _LENGTH[every], zone, ledger.since, last_end)
+        period = _untold(cut, _LENGTH[every], zone, ledger.since, until)
         if period is None:
             break
         if period.label not in told:
@@ -96,12 +96,12 @@ def _moment(day: date, send_at: SendAt, zone: tzinfo) -> int:
     return int(datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone).timestamp()) * 1_000_000
 
 
-def _untold(cut: date, length: int, zone: tzinfo, since: int, last_end: int) -> Period | None:
-    """The days before `cut` that are news.
+def _untold(cut: date, length: int, zone: tzinfo, since: int, until: date | None) -> Period | None:
+    """The days before `cut` that are news; `until` is the last that was told.
 
-    A day counts as told when half of it was, so that a move to another zone, which shifts midnight, loses no day; of
-    the time before sharing began not an hour is told.
+    A day is known by its date, as its summary is: a move to another zone, which shifts midnight by up to 25 hours,
+    loses none. Of the time before sharing began not an hour is told.
     """
     whole = run_of(cut - _DAY * length, length, zone)
-    news = [day for day in whole.days if day.start >= since and (day.start + day.end) // 2 >= last_end]
+    news = [day for day in whole.days if day.start >= since and (until is None or day.date > until)]
     return run_of(news[0].date, len(news), zone) if news else None

@@ -5,6 +5,7 @@ neutral: no name of a person, machine or program. Refuses CR, LF and other contr
 Called by `control.mails` and by previews.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ from blockerd.report.mail_text import text
 
 PLAIN, HTML, CALENDAR, BINARY = "text/plain", "text/html", "text/calendar", "application/octet-stream"
 _POLICY = SMTP.clone(max_line_length=78, cte_type="7bit")
+_FROM = re.compile(rb"^From ", re.MULTILINE)
+"""A line before which mailboxes of one file put a sign."""
 
 
 class HeaderError(ValueError):
@@ -117,9 +120,14 @@ def _attach(mail: EmailMessage, part: Part) -> None:
 
 
 def _encoding(content: bytes) -> str:
-    """7bit for short lines of ASCII, which a person can read in the source; else quoted-printable."""
+    """7bit for short lines of ASCII, which a person can read in the source; else quoted-printable.
+
+    base64 where a line could begin with "From ": mailboxes of one file make ">From " of it, and no digest fits then.
+    """
     short = all(len(line) <= 900 for line in content.split(b"\n"))
-    return "7bit" if content.isascii() and short else "quoted-printable"
+    if content.isascii() and short and not _FROM.search(content):
+        return "7bit"
+    return "base64" if b"From " in content else "quoted-printable"
 
 
 def _address(address: str) -> Address:

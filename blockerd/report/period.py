@@ -96,6 +96,15 @@ def run_of(first: date, count: int, zone: tzinfo) -> Period:
     return _days(first.isoformat() if count == 1 else f"{first.isoformat()}/P{count}D", first, count, zone)
 
 
+def last_of(label: str) -> date:
+    """The last day of the period that `run_of` named so."""
+    first, _, count = label.partition("/P")
+    if count:
+        return date.fromisoformat(first) + timedelta(days=int(count.removesuffix("D")) - 1)
+    year, week, number = label.partition("-W")
+    return date.fromisocalendar(int(year), int(number), 7) if week else date.fromisoformat(label)
+
+
 def day_of(at_us: int, zone: tzinfo) -> date:
     """The calendar day in `zone` that holds `at_us` (Unix microseconds)."""
     return datetime.fromtimestamp(at_us / 1e6, zone).date()

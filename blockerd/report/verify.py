@@ -6,7 +6,7 @@ odd input. Called by readers of the mails, by the command line and by tests. ver
 
 import argparse
 import base64
-import email.utils
+import email
 import hashlib
 import io
 import json
@@ -15,10 +15,11 @@ import sys
 from collections import defaultdict
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from email.message import Message
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 CONTINUES, NOT, UNKNOWN = "continues", "does not continue", "cannot tell"
 EXIT = {CONTINUES: 0, NOT: 1, UNKNOWN: 3}
@@ -26,6 +27,8 @@ ALLOWED_MINUTES, RESENT_MINUTES = 15, 2 * 1440
 DAY, LARGEST, DAMAGED = timedelta(days=1), 25_000_000, "its evidence is damaged"
 _SIGN = re.compile(rb"\Ablockerd/|^evidence 1\r?$|^\xe2\x80\x94 blockerd/", re.MULTILINE)
 RETRIED = ", as also happens where a mail server held it back or fell silent"
+UNTOLD = "no word tells why mail {} was received {} minutes after it was made, as where a mail server held it back"
+WITHIN = "{} came attached to other mails: the times when they were received are the word of whoever attached them"
 ANOTHER = "new origin, size 0: another record begins with this mail"
 LIMITS = "This compares the mails given here. It cannot show that all was seen, or that the program ran as it should."
 
@@ -58,12 +61,16 @@ class Note:
 
 @dataclass(slots=True)
 class Mail:
-    """One message: its file, the minute (Unix) it was received, type and digest of its parts, and its evidence."""
+    """One message: its file, the minute (Unix) it was received, type and digest of its parts, and its evidence.
+
+    `within`: it was attached to another one, so that no provider wrote when it was received.
+    """
 
     file: str
     received: int | None = None
     parts: Sequence[tuple[str, str]] = ()
     signs: Sequence[bytes] = ()
+    within: bool = False
     note: Note | None = None
     answer: Answer = field(default_factory=lambda: Answer(CONTINUES))
 
@@ -72,14 +79,13 @@ def mails_in(file: str, raw: bytes) -> list[Mail]:
     """The mails with evidence in a file: the message itself and messages attached to it."""
     mails = []
     try:
-        roots = [email.message_from_bytes(raw)]
+        roots = [email.message_from_bytes(re.sub(rb"\r(?!\n)", b"\n", raw))]
         for root in roots:  # grows by the messages inside
-            trace = email.utils.parsedate_tz(str(root.get("received", "")).rpartition(";")[2])
+            minute = minute_of(str(root.get("received", "")))
             parts = list(_parts(root, roots))
             signs = [part[2] for part in parts if "evidence.txt" in part[1] or _SIGN.search(part[2])]
             others = [(kind, _sha(body).hex()) for kind, _, body in parts if body not in signs]
-            minute = email.utils.mktime_tz(trace) // 60 if trace else None
-            mails += [Mail(file, minute, others, signs)] if signs else []
+            mails += [Mail(file, minute, others, signs, root is not roots[0])] if signs else []
     except Exception:  # these are anybody's bytes, and the standard reader of mails answers some with odd errors
         ours = b"evidence.txt" in raw or b"blockerd/" in raw
         return [Mail(file, answer=Answer(NOT, "it cannot be read as a mail"))] if ours else []
@@ -91,6 +97,31 @@ def mails_in(file: str, raw: bytes) -> list[Mail]:
     return mails
 
 
+_TIME = re.compile(
+    r" ?(?:[a-z]{3}(?:, ?| ))?(\d\d?) ([a-z]{3}) ([12]\d{3}) (\d\d?):(\d\d)(?::\d\d(?:\.\d+)?)?"
+    r" ?([+-]\d{4}|[a-z]{1,3}) ?(?:\(.*\) ?)?",
+    re.ASCII,
+)
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_ZONES = {"z": 0, "ut": 0, "utc": 0, "gmt": 0}
+_ZONES |= {"edt": -4, "est": -5, "cdt": -5, "cst": -6, "mdt": -6, "mst": -7, "pdt": -7, "pst": -8}
+
+
+def minute_of(trace: str) -> int | None:
+    """The minute (Unix) at the end of a Received line (RFC 5321, 4.4); None where it tells none, or no known zone."""
+    found = _TIME.fullmatch(re.sub(r"[ \t\r\n]+", " ", trace.rpartition(";")[2].lower()))
+    if not found or found[2] not in _MONTHS or not (found[6] in _ZONES or found[6][1:].isdecimal()):
+        return None
+    day, year, hour, minute = (int(found[at]) for at in (1, 3, 4, 5))
+    zone = found[6] if found[6][1:].isdecimal() else f"{100 * _ZONES[found[6]]:+05}"
+    east = int(f"{zone[0]}1") * (60 * int(zone[1:3]) + int(zone[3:]))
+    try:
+        at = datetime(year, _MONTHS.index(found[2]) + 1, day, hour, minute, tzinfo=UTC)
+    except ValueError:
+        return None
+    return int(at.timestamp()) // 60 - east
+
+
 def _parts(message: Message, roots: list[Message]) -> Iterator[tuple[str, str, bytes]]:
     """Type, headers in lower case and content (text as UTF-8) of each leaf; messages inside are added to `roots`."""
     if isinstance(within := message.get_payload(), list):
@@ -100,7 +131,10 @@ def _parts(message: Message, roots: list[Message]) -> Iterator[tuple[str, str, b
             else:
                 yield from _parts(one, roots)
         return
+    if quoted := str(message["content-transfer-encoding"]).strip().lower() == "quoted-printable":
+        del message["content-transfer-encoding"]
     body = told if isinstance(told := message.get_payload(decode=True), bytes) else b""
+    body = _unquoted(body) if quoted else body
     if message.get_content_maintype() == "text":
         try:
             body = body.decode(str(message.get_content_charset("utf-8")), "replace").encode("utf-8", "replace")
@@ -110,6 +144,13 @@ def _parts(message: Message, roots: list[Message]) -> Iterator[tuple[str, str, b
             lines = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
             body = b"\n".join(line.rstrip(b" \t") for line in lines).strip(b"\n") + b"\n"
     yield message.get_content_type(), f"{message['content-type']} {message['content-disposition']}".lower(), body
+
+
+def _unquoted(text: bytes) -> bytes:
+    """RFC 2045, 6.7: blanks at the end of a line came on the way."""
+    lines = [line.rstrip(b" \t\r") + b"\r" * line.endswith(b"\r") for line in text.split(b"\n")]
+    text = b"\n".join(lines).replace(b"=\r\n", b"").replace(b"=\n", b"")
+    return re.sub(rb"=([0-9A-Fa-f]{2})", lambda code: bytes.fromhex(code[1].decode()), text)
 
 
 _N, _HASH, _DAY = r"(0|[1-9]\d{0,14})", r"[A-Za-z0-9+/]{43}=", r"(\d{4}-\d\d-\d\d)"
@@ -258,7 +299,8 @@ def seal(origin: str, size: int | str, root: str) -> str:
 class Chain:
     """What is known of one recipient's mails: days by the entry that told each, the last day of the reports, …
 
-    `until` is the minute up to which the mail at hand may have gone again, `resent` that the next one says so.
+    `until` is the minute up to which the mail at hand may have gone again, `resent` that the next one says so, `newest`
+    that there is none yet.
     """
 
     keys: dict[str, str]
@@ -270,6 +312,7 @@ class Chain:
     received: int = 0
     until: int = 0
     resent: bool = False
+    newest: bool = False
     days: dict[str, str] = field(default_factory=dict)
     told: date | None = None
 
@@ -283,6 +326,8 @@ def judge(mails: Sequence[Mail], keys: Sequence[str], today: date | None = None)
             chains.setdefault(mail.note.one("to"), []).append((mail.note, mail))
     known, remarks = {key.partition("+")[0]: key for key in keys if "+" in key}, list[str]()
     spoken = next((" ".join(key.split()) for key in keys if "+" not in key), "")
+    if count := sum(mail.within for mail in mails):
+        remarks.append(WITHIN.format(count))
     ends = {to: judge_chain(chain, Chain(known, spoken, remarks)) for to, chain in sorted(chains.items())}
     check_rows([one for chain in chains.values() for one in chain], known)
     for to, last in ends.items():
@@ -310,7 +355,8 @@ def judge_chain(chain: list[tuple[Note, Mail]], state: Chain) -> Note | None:
                 state = Chain(state.keys, state.spoken, state.remarks, note.origin, state.keys.get(note.origin, ""))
             after = bearing[note.origin, note.number + 1]  # made once a server had said that it took this one
             until = min((one.minute for one in after), default=note.minute + RESENT_MINUTES)
-            state.until, state.resent = until + ALLOWED_MINUTES, any(_tells_again(one) for one in after)
+            state.until, state.newest = until + ALLOWED_MINUTES, not after
+            state.resent = any(_tells_again(one) for one in after)
             _check(note, mail, state)
         except Answer as told:
             mail.answer = told
@@ -342,10 +388,15 @@ def check_rows(found: Sequence[tuple[Note, Mail]], known: Container[str]) -> Non
         newest = max(before, key=lambda one: one.size, default=note)
         (origin, size, root), name = note.one("follows")[:3], f"mail {newest.number} to {newest.one('to')[0]}"
         told = [one.root for _, one in others if str(one.size) == size]
-        made = max(note.minute, came) - ALLOWED_MINUTES  # what was received before is older; a forger may say less
+        made = note.minute if mail.answer.word == UNKNOWN else max(note.minute, came)  # a forger may say less
+        made -= ALLOWED_MINUTES  # what was received before is older
         if {*told} - {root} or any(at < made and one.size > note.size for at, one in others):
             mail.answer = Answer(NOT, f"the record that {name} told was changed")
-        elif before and (origin != note.origin or not told or newest.size > int(size)):
+        elif (
+            mail.answer.word == CONTINUES
+            and before
+            and not (origin == note.origin and told and newest.size <= int(size))
+        ):
             mail.answer = Answer(UNKNOWN, f"nothing binds it to {name}")
 
 
@@ -373,19 +424,23 @@ def _check(note: Note, mail: Mail, state: Chain) -> None:
         last is not None and note.digest == last.digest,
     )
     minutes, again = came - note.minute, came <= state.until and (twice or state.resent)
-    if minutes < -ALLOWED_MINUTES or (minutes > ALLOWED_MINUTES and not late and not again):
+    untold = minutes > ALLOWED_MINUTES and not late and not again
+    if minutes < -ALLOWED_MINUTES or (untold and twice and not state.newest):
         told = f"after it was made{RETRIED}" if minutes > 0 else "before it was made"
         raise Answer(NOT, f"it was received {abs(minutes)} minutes {told}")
     state.remarks += [f"mail {note.number} came late: {late}"] if late else []
-    if minutes > ALLOWED_MINUTES and not late and not twice:
+    if minutes > ALLOWED_MINUTES and again and not late and not twice:
         told = f"mail {note.number} came late: mail {note.number + 1} says that it may have gone more than once"
         state.remarks.append(told)
     if twice:
         if not again and abs((mail.received or state.received) - state.received) > ALLOWED_MINUTES:
-            raise Answer(NOT, f"it was delivered again later{RETRIED}")
+            told = UNTOLD.format(note.number, minutes) if state.newest else f"it was delivered again later{RETRIED}"
+            raise Answer(UNKNOWN if state.newest else NOT, told)
         state.remarks.append(f"mail {note.number} is here twice, both alike")
     else:
         _check_link(note, last)
+    if untold:
+        raise Answer(UNKNOWN, UNTOLD.format(note.number, minutes))
     if mail.received is None:
         raise Answer(UNKNOWN, f"the time when mail {note.number} was received is missing")
 
@@ -428,7 +483,7 @@ def _check_days(note: Note, state: Chain, *, ahead: bool) -> None:
         leaf = _sha(b"\x00", _sha(b"blockerd/entry/1", _raw(salt), event.encode()))
         if not included(int(index), note.size, leaf, [_raw(one) for one in path.split()], _raw(note.root)):
             raise Answer(NOT, f"the summary of {day} is not in the signed record")
-        entry = json.loads(event)
+        entry = _json(event)
         if (entry.get("kind"), entry.get("day"), entry.get("role")) != ("daily", day, note.one("to")[0]):
             raise Answer(NOT, f"the summary of {day} is none for this reader")
         if (state.days.get(day, index) if ahead else state.days.setdefault(day, index)) != index:
@@ -456,11 +511,21 @@ def _check_period(note: Note, state: Chain, told: list[str]) -> None:
     state.remarks += [f"mail {note.number} has no figures for {one[0]} to {one[1]}: {one[2]}" for one in gaps]
 
 
+def _json(event: str) -> Any:  # noqa: ANN401  (whatever stands there)
+    """What an event says: a few hundred integers, texts, lists, objects; ValueError for other numbers."""
+    bare = re.sub(r'"(?:[^"\\]|\\.)*"', "", event)
+    if re.search(r"[.NI]|\d[eE]|\d{17}", bare) or len(re.findall(r"[\[{]", bare)) > 500:
+        raise ValueError
+    return json.loads(event)
+
+
 def _numbers(value: object, name: str) -> Iterator[tuple[str, int]]:
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, one in inner:
         yield from _numbers(one, f"{name}.{key}" if name else str(key))
     if type(value) is int and re.fullmatch(r"[a-z0-9_.-]{1,80}", name):
+        if abs(value) >= 10**12:
+            raise ValueError
         yield name, value
 
 

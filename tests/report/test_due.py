@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blockerd.report.due import Ledger, Owed, Sent, due, latest, next_due
-from blockerd.report.period import run_of
+from blockerd.report.period import last_of, run_of
 from blockerd.settings import Every, SendAt
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -118,6 +118,21 @@ def test_a_move_to_another_zone_tells_no_day_twice_and_loses_none():
     assert len(told) >= 18
 
 
+@pytest.mark.parametrize("every", [Every.DAY, Every.THREE_DAYS, Every.WEEK])
+@pytest.mark.parametrize("way", [("America/New_York", "Asia/Tokyo"), ("Pacific/Pago_Pago", "Pacific/Kiritimati")])
+def test_a_move_by_more_than_half_a_day_loses_no_day_either(way: tuple[str, str], every: Every):
+    since = us("2026-11-01T12:00+00:00")
+    for turn in range(24 * 8, 24 * 16, 7):
+        ledger, told = Ledger(since), []
+        for hour in range(24 * 30):
+            zone = ZoneInfo(way[turn <= hour < turn + 150])
+            owed = due(ledger, every, SUNDAY_EVENING, zone, since + hour * HOUR)
+            if owed is not None:
+                told += [day.date for period in (*owed.missed, owed.period) for day in period.days]
+                ledger = tell(ledger, owed, since + hour * HOUR)
+        assert told == [told[0] + timedelta(days=n) for n in range(len(told))]
+
+
 def test_a_clock_set_forward_a_year_and_back_costs_no_note():
     since = us("2026-11-01T00:00+01:00")
     wrong = us("2027-11-21T19:00+01:00")
@@ -174,6 +189,12 @@ def test_whenever_it_looks_each_day_is_told_once_and_in_order(looks: list[int], 
     told = [day.date for period in periods for day in period.days]
     assert told == [date(2026, 2, 1) + timedelta(days=n) for n in range(len(told))]
     assert all(owed.period.end <= owed.due <= now for now, owed in sent)
+
+
+@given(st.dates(date(1971, 1, 1), date(2200, 1, 1)), st.integers(1, 800))
+def test_a_label_tells_the_last_of_its_days(first: date, count: int):
+    period = run_of(first, count, UTC)
+    assert last_of(period.label) == period.days[-1].date
 
 
 def test_a_run_of_days_has_a_name_and_at_least_one_day():

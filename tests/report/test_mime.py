@@ -1,6 +1,7 @@
 """A mail's bytes: the same input gives the same, nothing gets into a header, the parts arrive as they were sealed."""
 
 import email
+import re
 from email.policy import SMTP
 
 import pytest
@@ -68,6 +69,18 @@ def test_each_part_arrives_with_the_digest_that_the_evidence_lists():
     (mail,) = verify.mails_in("note.eml", made())
     assert mail.parts == [(kind, digest.hex()) for kind, digest in (part.digest for part in parts_of(NOTE, FILES))]
     assert mail.signs == [EVIDENCE.replace(b"\n", b"\r\n")]
+
+
+@pytest.mark.parametrize("ends", ["", " \u00e9", " " * 1000 + "x"])
+def test_a_mailbox_of_one_file_puts_no_sign_before_a_line_that_begins_with_from(ends: str):
+    """Such a file begins each mail with "From ", and writes ">From " where a line of a mail begins so."""
+    told = f"First.\n\nFrom Monday on the notes{ends} tell less.\nA line that is long. From here on it is cut.\n"
+    parts = [Part("text/plain", told.encode()), Part("text/html", f"<p>\n{told}</p>\n".encode())]
+    raw = made(parts=parts)
+    kept = re.sub(rb"(?m)^(>*From )", rb">\1", raw.partition(b"\r\n\r\n")[2])
+    assert kept == raw.partition(b"\r\n\r\n")[2]
+    (mail,) = verify.mails_in("note.eml", raw)
+    assert mail.parts == [(kind, digest.hex()) for kind, digest in (part.digest for part in parts)]
 
 
 def test_lines_end_in_crlf_and_are_short_enough_for_any_server():

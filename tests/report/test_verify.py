@@ -19,25 +19,31 @@ import pytest
 
 from blockerd.report import evidence, verify
 from blockerd.report.evidence import Evidence, Kind
-from blockerd.report.verify import RETRIED
+from blockerd.report.verify import RETRIED, UNTOLD
 from tests.report.chains import DAY, FIRST, Log, Sender, key_of, one_day, quarter
+from tests.report.journeys import HARMED, UNHARMED
 from tests.report.judging import (
     GOLDEN,
     RESENT,
     ROWS,
+    SUMMED,
     at,
     delayed,
     duplicate,
     end,
     evidence_of,
+    forged,
     honest,
     judged,
     made_of,
+    moved,
     resent,
     rows,
     saved,
+    summed,
     told_ahead,
     told_quarter,
+    with_evidence,
 )
 
 PLACES = range(100)
@@ -69,7 +75,10 @@ def test_messages_attached_to_another_one_are_read():
         outer += b"--zz\nContent-Type: message/rfc822\n\n" + raw.replace(b"\r\n", b"\n") + b"\n"
     mails = verify.mails_in("forwarded.eml", outer + b"--zz--\n")
     assert [mail.note and mail.note.number for mail in mails] == [1, 2, 3]
-    assert str(verify.judge(mails, [], FIRST)[0]) == "continues"
+    overall, remarks = verify.judge(mails, [], FIRST)
+    assert str(overall) == "continues"
+    assert verify.WITHIN.format(3) in remarks, "the sender may have put them there, and the times with them"
+    assert verify.WITHIN.format(3) not in judged(inner, FIRST)[1]
 
 
 @pytest.mark.parametrize("change", ["lf", "quoted-printable", "spaces", "signature", "name"])
@@ -90,6 +99,22 @@ def test_what_a_journey_does_to_a_mail_changes_nothing(change: str):
     mails = [travel(raw) for raw in honest().mails[:12]]
     assert mails != list(honest().mails[:12])
     assert str(judged(mails, made_of(mails))[0]) == "continues"
+
+
+@pytest.mark.parametrize("name", UNHARMED)
+def test_what_another_program_makes_of_a_mail_changes_nothing(name: str):
+    mails = [UNHARMED[name](raw) for raw in honest().mails[:4]]
+    assert mails != list(honest().mails[:4])
+    assert str(judged(mails, FIRST)[0]) == "continues"
+
+
+@pytest.mark.parametrize("name", HARMED)
+def test_what_harms_a_mail_is_never_passed_over(name: str):
+    mails = [*honest().mails[:2], HARMED[name](honest().mails[2]), honest().mails[3]]
+    assert mails[2] != honest().mails[2]
+    told = str(judged(mails, FIRST)[0])
+    assert told != "continues"
+    assert not name.startswith("time") or told == "cannot tell (the time when mail 3 was received is missing)"
 
 
 def test_the_digits_read_aloud_or_the_key_itself_pin_the_record():
@@ -214,6 +239,25 @@ def test_a_mail_of_which_the_next_says_nothing_may_not_be_older_than_it_looks():
         assert str(judged(mails, FIRST)[0]) == _late(place + 1, 23)
 
 
+def test_a_mail_that_came_late_without_a_word_hides_no_change():
+    """It is nobody's fault that a server held it back; what else does not fit is told first."""
+    for late in (0, 40):
+        mails = list(honest().mails[:42])
+        mails[20] = delayed(with_evidence(mails[20], evidence_of(forged()[20])), late)
+        assert str(judged(mails, FIRST)[0]).startswith("does not continue (mail 21: ")
+        changed = [*honest().mails[:20], *(delayed(raw, late) for raw in forged()[20:22])]
+        assert str(judged(changed, FIRST)[0]).startswith("does not continue (mail 21: ")
+
+
+@pytest.mark.parametrize(("late", "wanted"), [(0, "continues"), (40, f"cannot tell ({UNTOLD.format(1, 40)})")])
+def test_the_first_mail_of_a_further_row_that_was_held_back_is_no_change_of_the_record(late: int, wanted: str):
+    """Meanwhile the last word in the row before came at once, and tells of a longer record."""
+    mails = moved(quarter(log=Log(), until=3), timedelta(0))
+    place = next(at for at, raw in enumerate(mails) if at and b"\nmail 1\n" in evidence_of(raw).replace(b"\r", b""))
+    mails[place] = delayed(mails[place], late)
+    assert str(judged(mails, FIRST)[0]) == wanted
+
+
 def test_a_checker_that_does_not_know_the_line_says_that_it_is_of_a_later_version(monkeypatch: pytest.MonkeyPatch):
     mails = resent("said, 22 minutes")
     monkeypatch.delitem(verify._LINES, "again")
@@ -223,7 +267,7 @@ def test_a_checker_that_does_not_know_the_line_says_that_it_is_of_a_later_versio
 
 
 def _late(number: int, minutes: int) -> str:
-    return f"does not continue (mail {number}: it was received {minutes} minutes after it was made{RETRIED})"
+    return f"cannot tell ({UNTOLD.format(number, minutes)})"
 
 
 def test_a_late_mail_replayed_later_still_is_seen():
@@ -238,7 +282,7 @@ def test_a_late_mail_replayed_later_still_is_seen():
     ("minutes", "late", "wanted"),
     [
         (15, "", "continues"),
-        (16, "", f"does not continue (mail 2: it was received 16 minutes after it was made{RETRIED})"),
+        (16, "", f"cannot tell ({UNTOLD.format(2, 16)})"),
         (-15, "", "continues"),
         (-16, "", "does not continue (mail 2: it was received 16 minutes before it was made)"),
         (5000, "the mail server was out of reach", "continues"),
@@ -297,6 +341,11 @@ def test_figures_that_are_not_the_sums_of_their_summaries_are_seen(monkeypatch: 
         str(judged(sender.mails, FIRST)[0])
         == "does not continue (mail 4: its figures are not the sums of its summaries)"
     )
+
+
+@pytest.mark.parametrize("number", SUMMED)
+def test_a_summary_has_plain_numbers_that_every_program_adds_up_alike(number: str):
+    assert str(judged(summed(number), FIRST)[0]) == SUMMED[number]
 
 
 def test_a_day_left_out_is_seen():

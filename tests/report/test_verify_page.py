@@ -9,6 +9,7 @@ import html
 import json
 import re
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -20,9 +21,11 @@ import pytest
 from blockerd.report import verify
 from blockerd.report.evidence import Kind
 from tests.report.chains import DAY, FIRST, Log, Sender, key_of, quarter
+from tests.report.journeys import HARMED, UNHARMED, rough
 from tests.report.judging import (
     RESENT,
     ROWS,
+    SUMMED,
     alike,
     at,
     changed_mail,
@@ -31,6 +34,7 @@ from tests.report.judging import (
     honest,
     resent,
     rows,
+    summed,
     told_ahead,
     told_quarter,
 )
@@ -66,6 +70,15 @@ const { mails, keys, today } = JSON.parse(document.getElementById("cases").textC
 kept = mails.map(([name, text]) => [name, bytesOf(atob(text))]);
 by("key").value = keys.join(", ");
 show(today);
+"""
+TAKE = """
+const files = JSON.parse(document.getElementById("cases").textContent);
+const given = ([name, text]) => [{ name, slice: () => ({ arrayBuffer: async () => bytesOf(atob(text)).buffer }) }];
+(async () => {
+  for (const one of files) await take(given(one));
+  document.body.replaceChildren(document.createElement("pre"));
+  document.body.firstChild.textContent = JSON.stringify(kept.map(([name, bytes]) => [name, btoa(binaryOf(bytes))]));
+})();
 """
 needs_browser = pytest.mark.needs_tool("chromium")
 
@@ -111,6 +124,7 @@ def test_both_verifiers_give_the_same_answers(tmp_path: Path):
     cases += [case(rows("another record"), str(FIRST), *keys)]
     cases += [case(resent(name), str(FIRST)) for name in RESENT]
     cases += [case(told_ahead(), str(FIRST))]
+    cases += [case(summed(number), str(FIRST)) for number in SUMMED]
     assert answers(cases, tmp_path) == [answered(one) for one in cases]
 
 
@@ -129,6 +143,44 @@ def test_both_verifiers_give_the_same_answers_to_mutated_mails(tmp_path: Path):
     for same, one, other in zip(intact, ours, theirs, strict=True):
         assert same or "continues" not in (one[0], other[0])
     assert sum(one == other for one, other in zip(ours, theirs, strict=True)) > 140
+
+
+@needs_browser
+def test_both_verifiers_read_a_mail_alike_whatever_became_of_it(tmp_path: Path):
+    first = honest().mails[:4]
+    trips = [trip for journeys in (UNHARMED, HARMED) for trip in journeys.values()]
+    cases = [case([*first[:2], trip(first[2]), first[3]], str(FIRST)) for trip in trips]
+    assert answers(cases, tmp_path) == [answered(one) for one in cases]
+
+
+@needs_browser
+def test_both_verifiers_say_the_same_word_to_mails_that_had_a_rough_journey(tmp_path: Path):
+    """Which part of a broken mail is named may differ in one of a hundred."""
+    cases = []
+    for run in range(400):
+        chance = Random(run)
+        mails = list(honest().mails[:4])
+        where = chance.randrange(4)
+        mails[where] = (rough if run % 2 else changed_mail)(mails[where], chance)
+        cases.append(case(mails, str(FIRST)))
+    ours, theirs = [answered(one) for one in cases], answers(cases, tmp_path)
+    words = [[str(one[0]).partition(" (")[0] for one in each] for each in (ours, theirs)]
+    assert words[0] == words[1]
+    assert sum(one == other for one, other in zip(ours, theirs, strict=True)) >= 396
+
+
+@needs_browser
+@pytest.mark.parametrize("encoding", [b"7bit", b"quoted-printable"])
+def test_a_line_of_many_blanks_does_not_keep_the_page_busy(encoding: bytes, tmp_path: Path):
+    """Half a minute for 200,000 of them, and four times that for twice as many, is what a pattern takes."""
+    mails = list(honest().mails[:3])
+    row = b"\r\n\r\n" + b" " * 400_000 + b"x\r\nMail"
+    mails[1] = mails[1].replace(b"7bit\r\n\r\nMail", encoding + row)
+    mails[2] = mails[2].replace(b"Content-Type: text/plain;", b"Content-Type: text/plain;" + b" " * 400_000)
+    given = [case(mails, str(FIRST))]
+    began = time.monotonic()
+    assert answers(given, tmp_path) == [answered(given[0])]
+    assert time.monotonic() - began < 20
 
 
 @needs_browser
@@ -162,6 +214,18 @@ def test_the_list_of_hashes_is_dropped_with_the_mails(tmp_path: Path):
     given["mails"].append(["leaves.txt", base64.b64encode(f"0 {'00' * 32}\n".encode()).decode()])
     shown = dumped(with_script(tmp_path, [given], SHOW), tmp_path)
     assert "does not continue (leaf 0 or one after it is missing)" in html.unescape(shown)
+
+
+@needs_browser
+def test_mails_of_one_name_are_kept_side_by_side_and_a_newer_list_of_hashes_takes_the_place_of_the_old(tmp_path: Path):
+    """Mail programs name the file after the subject, which is the same in each note."""
+    first, second = (base64.b64encode(raw).decode() for raw in honest().mails[:2])
+    old, new = (base64.b64encode(f"0 {digit * 64}\n".encode()).decode() for digit in "01")
+    files = [["note.eml", first], ["l.txt", old], ["note.eml", second], ["note.eml", first], ["l.txt", new]]
+    shown = dumped(with_script(tmp_path, files, TAKE), tmp_path)
+    found = re.search(r"<pre>(.*)</pre>", shown, re.DOTALL)
+    assert found, shown[-2000:]
+    assert sorted(json.loads(html.unescape(found[1]))) == sorted([files[0], files[2], files[4]])
 
 
 @needs_browser
@@ -216,7 +280,7 @@ def results(cases: Sequence[Mapping[str, object]], folder: Path, script: str) ->
     return list(json.loads(html.unescape(found[1])))
 
 
-def with_script(folder: Path, cases: Sequence[Mapping[str, object]], script: str) -> Path:
+def with_script(folder: Path, cases: Sequence[object], script: str) -> Path:
     """A copy of the page without its policy, with data and one more script."""
     text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", PAGE.read_text())
     data = json.dumps(cases).replace("<", "\\u003c")
