@@ -107,6 +107,17 @@ _M_ARENA_MAX, _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -8, -3, -1
 _LARGE = 131_072  # bytes: what both begin at
 
 
+def put_for_now(path: Path, content: bytes) -> None:
+    """Makes `content` the whole of a file in the folder `run`, at once; not synced: it says nothing to another boot.
+
+    Raises:
+        OSError: it could not be written; what was there before is still there.
+    """
+    beside = path.with_suffix(".new")
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
 class Instance:
     """The one instance of `what` on a state folder; holds a lock that ends with the process.
 

@@ -14,7 +14,7 @@ from typing import Any
 from blockerd import clock
 from blockerd.control.networks import brief
 from blockerd.dns.front import FILE, to_bytes
-from blockerd.process import boot_id, run_folder
+from blockerd.process import boot_id, put_for_now, run_folder
 from blockerd.settings import Settings
 from blockerd.system import seats
 
@@ -84,9 +84,7 @@ class InFront:
         until = clock.boottime_us() + LEASE if self.another else 0
         trouble = ""
         try:
-            beside = self._path.with_suffix(".new")  # not synced: it says nothing to another boot
-            beside.write_bytes(to_bytes(boot_id(), until))
-            beside.replace(self._path)
+            put_for_now(self._path, to_bytes(boot_id(), until))
         except OSError as error:
             trouble = f"{self._path}: {error.strerror}; what another account asks is recorded until it can be written"
         if trouble and trouble != self._said:

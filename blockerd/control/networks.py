@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from blockerd import clock
 from blockerd.dns.roads import FILE, Road, elsewhere, to_bytes
 from blockerd.policy.name import BadName, from_text, to_text
-from blockerd.process import boot_id, run_folder
+from blockerd.process import boot_id, put_for_now, run_folder
 from blockerd.settings import Settings
 from blockerd.system import network, portal
 from blockerd.system.apply import run
@@ -105,9 +105,7 @@ class Networks:
                 "known": sorted(self._net.known)}  # fmt: skip
         trouble = ""
         try:
-            beside = self._path.with_suffix(".new")  # not synced: it says nothing to another boot
-            beside.write_bytes(to_bytes(roads, self._net.boot, told))
-            beside.replace(self._path)
+            put_for_now(self._path, to_bytes(roads, self._net.boot, told))
         except OSError as error:
             trouble = f"{self._path}: {error.strerror}; sign-in pages and VPN names wait until it can be written"
         if trouble and trouble != self._said:

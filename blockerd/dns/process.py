@@ -31,7 +31,15 @@ from blockerd.lists.guard import guard_of
 from blockerd.model import Decision, kind_of
 from blockerd.policy.decide import Policy
 from blockerd.policy.name import from_text, site_of, to_text
-from blockerd.process import Lifeline, alive_file, boot_id, raise_descriptor_limit, run_folder, spool_folder
+from blockerd.process import (
+    Lifeline,
+    alive_file,
+    boot_id,
+    put_for_now,
+    raise_descriptor_limit,
+    run_folder,
+    spool_folder,
+)
 from blockerd.report.signs import Sign, What, is_hole
 from blockerd.settings import ConfigError, Settings
 
@@ -282,10 +290,7 @@ class DnsProcess:
         if data == self._status:
             return
         try:
-            path = run_folder(self._settings) / "dns.json"
-            beside = path.with_suffix(".new")
-            beside.write_bytes(data)
-            beside.replace(path)
+            put_for_now(run_folder(self._settings) / "dns.json", data)
         except OSError:
             return  # tried again at the next look
         self._status = data
