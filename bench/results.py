@@ -32,7 +32,8 @@ def stamp() -> str:
     """When, on what, by which command."""
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     command = "python -m " + ".".join(Path(sys.argv[0]).with_suffix("").parts[-2:]).removesuffix(".__main__")
-    return f"{when} · `{' '.join([command, *sys.argv[1:]])}` · {machine()}"
+    told = ["CHECKOUT" if Path(word).is_dir() else word for word in sys.argv[1:]]  # where it lies is nobody's business
+    return f"{when} · `{' '.join([command, *told])}` · {machine()}"
 
 
 def machine() -> str:
