@@ -25,9 +25,10 @@ def wipe(segment: Path, stored: int, before: int) -> int:
     Raises:
         OSError: the file cannot be read or written.
     """
-    there = [record for record in read(segment) if record.end <= stored]
-    last = max((at for at, record in enumerate(there) if record.time < before), default=-1)
-    old = [record for record in there[: last + 1] if record.kind != RecordKind.META and _says(record)]
+    last = max((one.end for one in read(segment) if one.end <= stored and one.time < before), default=0)
+    if not last:
+        return 0
+    old = [one for one in read(segment) if one.end <= last and one.kind != RecordKind.META and _says(one)]
     if not old:
         return 0
     with FileIO(segment, "r+") as file:
