@@ -259,10 +259,13 @@ def _ordinary(pair: Pair, question: gate.Question) -> bool:
         return False
     if question.qtype not in (1, 28, 65, 64, 5, 16, 257, 43):
         return False
+    combos = [hit.combo for hit in table.hits(question.name)]
+    if not combos:  # a pattern, which the hot path does not know
+        return False
     return all(
         not (combo.extra or combo.guarded or table.sources[combo.source].allows)
         and combo.strip not in (STRIP_UP, STRIP_UNKNOWN)
-        for combo in (hit.combo for hit in table.hits(question.name))
+        for combo in combos
     )
 
 
