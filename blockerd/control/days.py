@@ -20,6 +20,7 @@ from blockerd.journal.grow import add_entries
 from blockerd.journal.log import Gone, Log
 from blockerd.journal.merge import LONGEST_US
 from blockerd.journal.read import View
+from blockerd.journal.schema import Connection
 from blockerd.model import Change
 from blockerd.policy.schedule import parse_window
 from blockerd.report import tunnels
@@ -146,7 +147,7 @@ def summarised(
     return found
 
 
-def keep(db: Any, found: Mapping[date, Summaries], zone: tzinfo, since: int | None = None) -> int:  # noqa: ANN401  (the journal's connection)
+def keep(db: Connection, found: Mapping[date, Summaries], zone: tzinfo, since: int | None = None) -> int:
     """Appends a leaf for each day and role, as of the end of the day; how many. Inside a transaction."""
     days = joined(run_of(min(found), len(found), zone).days, since) if found else []
     entries = [

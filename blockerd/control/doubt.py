@@ -5,9 +5,9 @@ Called by `control.reports` at each tick, inside its transaction.
 
 from collections.abc import Callable
 from datetime import datetime, tzinfo
-from typing import Any
 
 import blockerd.journal.outbox as mailbox
+from blockerd.journal.schema import Connection
 from blockerd.report.partner import as_of
 
 BEHIND = "the clock is behind the record: notes wait until it is set, until NTP keeps it, or until it has run longer"
@@ -24,12 +24,12 @@ def why(now: int, left: int, zone: tzinfo, *, behind: bool) -> str:
     return f"the clock was set, or the computer was off for long: notes wait until {until:%H:%M}, or until NTP keeps it"
 
 
-def waits(db: Any) -> bool:  # noqa: ANN401  (the journal's connection: apsw is known in journal/ alone)
+def waits(db: Connection) -> bool:
     """True if anybody is to get a mail."""
     return any(one.reads for one in mailbox.partners(db).values()) or bool(mailbox.rows(db, open_only=True))
 
 
-def set_right(db: Any, now: int, kept: Callable[[], bool]) -> None:  # noqa: ANN401
+def set_right(db: Connection, now: int, kept: Callable[[], bool]) -> None:
     """What a clock that was ahead has dated of readers is as of `now`, where `kept` says that NTP keeps the clock.
 
     Not before: as of a clock that is behind they would read of days before they agreed.

@@ -7,10 +7,10 @@ long before. Called by `control.reports` inside its transactions.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, tzinfo
-from typing import Any
 
 import blockerd.journal.outbox as mailbox
 from blockerd.journal.outbox import Row, Stand
+from blockerd.journal.schema import Connection
 from blockerd.report import partner as people
 from blockerd.report.deliver import MINUTE_US
 from blockerd.report.partner import NotAgreed, Partner, Says, Send
@@ -27,7 +27,7 @@ _HOW = {"halted": Says.HALTED, "removed": Says.REMOVED, "neutral": Says.NEUTRAL}
 _AUTO = {"by": "control"}
 
 
-def asked(db: Any, how: str, now: int, hold: int) -> str:  # noqa: ANN401  (the journal's connection)
+def asked(db: Connection, how: str, now: int, hold: int) -> str:
     """`how`: halted, removed or neutral put a notice in; nothing ends sharing without any; cancel takes it back.
 
     Raises:
@@ -60,7 +60,7 @@ class Watch:
         self._gone: int | None = None
         self._due: int | None = None
 
-    def look(self, db: Any, now: int) -> None:  # noqa: ANN401  (the journal's connection: apsw is known in journal/ alone)
+    def look(self, db: Connection, now: int) -> None:
         """At each tick. What waits from before a restart of this process counts its half hour anew."""
         runs = self._filters()
         if runs or self._gone is None:
@@ -84,7 +84,7 @@ class Watch:
         )
 
 
-def _put(db: Any, what: Says, now: int, due: int, detail: dict[str, str]) -> Sequence[Partner]:  # noqa: ANN401  (the journal's connection)
+def _put(db: Connection, what: Says, now: int, due: int, detail: dict[str, str]) -> Sequence[Partner]:
     reading = _reading(db)
     for one in reading:
         send = Send(what, one.place, one.address, one.role, road=one.road)
@@ -92,11 +92,11 @@ def _put(db: Any, what: Says, now: int, due: int, detail: dict[str, str]) -> Seq
     return reading
 
 
-def _notices(db: Any) -> list[Row]:  # noqa: ANN401  (the journal's connection)
+def _notices(db: Connection) -> list[Row]:
     return mailbox.rows_saying(db, _HOW.values())
 
 
-def _recent(db: Any, now: int) -> bool:  # noqa: ANN401  (the journal's connection)
+def _recent(db: Connection, now: int) -> bool:
     """True if a notice waits, went, or was taken back within AGAIN_US."""
     counted = (one for one in _notices(db) if one.state != Stand.DROPPED or one.trouble == TAKEN_BACK)
     return any(now - one.queued < AGAIN_US for one in counted)
@@ -106,10 +106,10 @@ def _by_itself(row: Row) -> bool:
     return row.detail.get("by") == _AUTO["by"]
 
 
-def _drop(db: Any, found: Sequence[Row], now: int, why: str) -> None:  # noqa: ANN401  (the journal's connection: apsw is known in journal/ alone)
+def _drop(db: Connection, found: Sequence[Row], now: int, why: str) -> None:
     for row in found:
         mailbox.done(db, row.id, Stand.DROPPED, now, why)
 
 
-def _reading(db: Any) -> list[Partner]:  # noqa: ANN401  (the journal's connection)
+def _reading(db: Connection) -> list[Partner]:
     return [one for one in mailbox.partners(db).values() if one.reads]

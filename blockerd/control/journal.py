@@ -23,7 +23,7 @@ from blockerd.journal.continuity import repairs_of
 from blockerd.journal.log import open_log
 from blockerd.journal.outcome import DrainState
 from blockerd.journal.retention import DAY_US, Removed
-from blockerd.journal.schema import JournalError
+from blockerd.journal.schema import Connection, JournalError
 from blockerd.lists.snapshot import SnapshotError, open_table, read_pointer
 from blockerd.policy.match import Table
 from blockerd.report.period import day_of, midnight
@@ -140,7 +140,7 @@ class Keeper:
             journal.within(lambda db: rotation.record_change(db, folder, clock.now_us()))
             return journal.within(lambda db: rotation.current(db, folder)).public
 
-    def within(self, work: Callable[[Any], T]) -> T:
+    def within(self, work: Callable[[Connection], T]) -> T:
         """What `work` gives for the writing connection, in a transaction of its own.
 
         Raises:

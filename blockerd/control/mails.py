@@ -20,6 +20,7 @@ from blockerd.journal import checkpoint, rotation
 from blockerd.journal.heads import record_head
 from blockerd.journal.log import Gone, Log
 from blockerd.journal.outbox import Row, Sealed
+from blockerd.journal.schema import Connection
 from blockerd.lists.added import merged
 from blockerd.lists.fetch import record as fetch_record
 from blockerd.report import encrypt, evidence, mime, pairing, service
@@ -68,7 +69,7 @@ class Maker:
         self.settings = settings
         self.names = names
 
-    def sealed(self, db: Any, row: Row, now: int) -> Sealed:  # noqa: ANN401  (the journal's connection)
+    def sealed(self, db: Connection, row: Row, now: int) -> Sealed:
         """The bytes of `row` as of `now` (Unix µs); a head is kept with them. Inside a transaction.
 
         Raises:
@@ -109,7 +110,7 @@ class Maker:
         """The zone of the settings."""
         return ZoneInfo(self.settings.time.zone)
 
-    def _letter(self, db: Any, row: Row, now: int, place: Place | None) -> Note:  # noqa: ANN401
+    def _letter(self, db: Connection, row: Row, now: int, place: Place | None) -> Note:
         c = _texts()
         name = row.lane or str(row.detail.get("partner", ""))
         partner = mailbox.partners(db).get(name)
@@ -127,7 +128,7 @@ class Maker:
             return pairing.renewal(pair, until, code, c, mine=row.what == Says.RENEW_MINE)
         return _plain(row, pair, on, code, c)
 
-    def _report(self, db: Any, row: Row, partner: Partner, now: int, place: Place) -> Note:  # noqa: ANN401
+    def _report(self, db: Connection, row: Row, partner: Partner, now: int, place: Place) -> Note:
         period, missed = periods_of(row, self.zone)
         role = mailbox.role_of(db, row.place)
         log = Log(db)
@@ -146,7 +147,7 @@ class Maker:
         )
         return note(facts, letter, _texts())
 
-    def _files(self, row: Row, db: Any, place: Place, now: int) -> tuple[mime.Part, ...]:  # noqa: ANN401
+    def _files(self, row: Row, db: Connection, place: Place, now: int) -> tuple[mime.Part, ...]:
         """What hangs on the mail beside the evidence."""
         report = self.settings.report
         if row.what == Says.INVITE:
@@ -208,7 +209,7 @@ class Maker:
                 found.append(Opening(said.n, said.salt, said.event, tuple(log.inclusion(said.n, size))))
         return Days(period.label.replace("/", "_"), first, last), tuple(found), tuple(without)
 
-    def _kept(self, db: Any, log: Log, place: Place, now: int, body: bytes, digest: bytes) -> Sealed:  # noqa: ANN401
+    def _kept(self, db: Connection, log: Log, place: Place, now: int, body: bytes, digest: bytes) -> Sealed:
         state = log.state()
         head = checkpoint.Checkpoint(place.head.origin, state.size, state.root, (f"rows {state.rows}",))
         kept = record_head(db, now, place.key.sign(head.text()))

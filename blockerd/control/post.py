@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import blockerd.journal.outbox as mailbox
 from blockerd.control.journal import Keeper
@@ -21,6 +21,7 @@ from blockerd.journal.forget import COPIES
 from blockerd.journal.grow import add_entries
 from blockerd.journal.heads import mark_delivered
 from blockerd.journal.outbox import USER, RoadState, Row, Stand
+from blockerd.journal.schema import Connection
 from blockerd.report.deliver import HOUR_US, NotDelivered, Outcome, Road, Session, wait
 from blockerd.report.partner import MINE, SECRET, Says, Send, State
 from blockerd.report.roads.file import FileRoad
@@ -131,7 +132,7 @@ class Post:
         del self._unsaved[row.id]
         await self._keep(row)
 
-    def _sealed(self, db: Any, row: Row) -> Row:  # noqa: ANN401  (the journal's connection)
+    def _sealed(self, db: Connection, row: Row) -> Row:
         if row.state == Stand.WAITING:
             mailbox.seal(db, row.id, self.maker.sealed(db, row, self.now()))
         found = mailbox.row(db, row.id)
@@ -154,7 +155,7 @@ class Post:
         at = self.now() + wait(row.tries + 1)
         await self._within(lambda db: mailbox.later(db, row.id, at, trouble))
 
-    def _sent(self, db: Any, row: Row) -> None:  # noqa: ANN401
+    def _sent(self, db: Connection, row: Row) -> None:
         """Everything that a yes means, in one transaction."""
         now = self.now()
         mailbox.done(db, row.id, Stand.SENT, now)
@@ -171,7 +172,7 @@ class Post:
         if by_mail and row.lane != USER and row.what not in SECRET and row.what != Says.SEAL:
             mailbox.copy(db, row, mine, now)
 
-    def _refused(self, db: Any, row: Row, trouble: str, fresh: bool) -> None:  # noqa: ANN401
+    def _refused(self, db: Connection, row: Row, trouble: str, fresh: bool) -> None:
         """The address takes no mail: the user is told, not every day anew."""
         now = self.now()
         if fresh:
@@ -199,7 +200,7 @@ class Post:
     def _journal(self) -> Path:
         return self.maker.settings.state.dir / "journal.sqlite"
 
-    def _within(self, work: Callable[[Any], T]) -> Awaitable[T]:
+    def _within(self, work: Callable[[Connection], T]) -> Awaitable[T]:
         return asyncio.to_thread(self.keeper.within, work)
 
 
@@ -216,7 +217,7 @@ def _heads(rows: list[Row], now: int, force: bool) -> list[Row]:
     return [row for row in first.values() if _ripe(row, now, force)]
 
 
-def _head_of(db: Any, lane: str, now: int, force: bool) -> Row | None:  # noqa: ANN401
+def _head_of(db: Connection, lane: str, now: int, force: bool) -> Row | None:
     rows = [row for row in mailbox.rows(db, open_only=True) if row.lane == lane]
     return rows[0] if rows and _ripe(rows[0], now, force) else None
 

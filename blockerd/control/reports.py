@@ -32,7 +32,7 @@ from blockerd.journal.log import Log
 from blockerd.journal.outbox import USER, Row
 from blockerd.journal.read import View
 from blockerd.journal.rewind import contradicted, rewind
-from blockerd.journal.schema import JournalError
+from blockerd.journal.schema import Connection, JournalError
 from blockerd.journal.spool import Level
 from blockerd.report import consent, encrypt
 from blockerd.report import partner as people
@@ -211,7 +211,7 @@ class Reports:
                 found = control_days.summarised(view, days, boots, now, zone, counts, plan, leaf, since)
                 self._keeper.within(lambda db: control_days.keep(db, found, zone, since))
 
-    def _told(self, db: Any, now: int) -> tuple[date | None, int | None]:  # noqa: ANN401  (the journal's connection)
+    def _told(self, db: Connection, now: int) -> tuple[date | None, int | None]:
         """The last day that is told, and the last leaf that tells one, once what a clock that was ahead told is taken
         back."""
         rewind(db, now, control_days.SETTLED_US)
@@ -227,11 +227,11 @@ class Reports:
         if leaving:
             consent.left(folder, name)
 
-    def _end_of(self, db: Any, name: str) -> None:  # noqa: ANN401
+    def _end_of(self, db: Connection, name: str) -> None:
         partner = mailbox.partner(db, name)
         self._take(db, people.leave(partner), partner, self._now())
 
-    def _step_of(self, db: Any, name: str, *, sure: bool) -> None:  # noqa: ANN401
+    def _step_of(self, db: Connection, name: str, *, sure: bool) -> None:
         now, partner = self._now(), mailbox.partner(db, name)
         place, code = mailbox.next_place(db), self._code()
         step = people.reconcile(partner, self._wanted().get(name), now, code, place)
@@ -244,7 +244,7 @@ class Reports:
             self._report_due(db, again.partner, now)
             self._seal_due(db, again.partner, now)
 
-    def _take(self, db: Any, step: Step, before: Partner, now: int) -> None:  # noqa: ANN401
+    def _take(self, db: Connection, step: Step, before: Partner, now: int) -> None:
         """Keeps a step and queues its mails; what must not go out any more does not."""
         after = step.partner
         if after == before and not step.sends:
@@ -261,7 +261,7 @@ class Reports:
             else:
                 mailbox.queue(db, after.name, send, now, now)
 
-    def _report_due(self, db: Any, partner: Partner, now: int) -> None:  # noqa: ANN401
+    def _report_due(self, db: Connection, partner: Partner, now: int) -> None:
         report = self.settings.report
         owed = due(mailbox.ledger(db, partner), report.every, report.send_at, self._zone, now)
         if owed is None or owed.period.end + control_days.SETTLED_US > now:
@@ -272,7 +272,7 @@ class Reports:
         word = people.word_of(partner.stop_code, period.label)
         mailbox.told(db, partner.name, Sent(period.label, period.end, now), word)
 
-    def _refused(self, db: Any, partner: Partner) -> tuple[Period, ...]:  # noqa: ANN401
+    def _refused(self, db: Connection, partner: Partner) -> tuple[Period, ...]:
         """Periods of notes that the reader's server did not take: the next note says so."""
         first = since_day(partner, self._zone)
         found = {
@@ -283,7 +283,7 @@ class Reports:
         }
         return tuple(run_of(begin, count, self._zone) for begin, count in sorted(found.items()))
 
-    def _seal_due(self, db: Any, partner: Partner, now: int) -> None:  # noqa: ANN401
+    def _seal_due(self, db: Connection, partner: Partner, now: int) -> None:
         """A seal a day, at the hour of the notes, unless another mail of the row was queued since that hour."""
         newest = mailbox.newest(db, partner.place)
         moment = self._hour(now) if newest is not None else now
@@ -313,7 +313,7 @@ class Reports:
         if not self.settings.report.smtp.from_:
             raise NotAgreed("report.smtp.from is not set; write the sender's address there first")
 
-        def work(db: Any) -> None:  # noqa: ANN401
+        def work(db: Connection) -> None:
             known = mailbox.partners(db).get(name)
             step = people.invite(known, wanted, mailbox.next_place(db), (self._code(), self._code()), self._now())
             if known is not None:
@@ -328,7 +328,7 @@ class Reports:
         name, code, key = _text(request, "name"), _text(request, "code"), str(request.get("key") or "")
         key = encrypt.checked(key) if key else ""
 
-        def work(db: Any) -> Step:  # noqa: ANN401
+        def work(db: Connection) -> Step:
             partner = mailbox.partners(db).get(name)
             if partner is None:
                 raise NotAgreed(f"{name}: nobody of this name was asked; blockerd partner invite {name}")
@@ -347,7 +347,7 @@ class Reports:
     def _stop(self, request: Mapping[str, Any]) -> str:
         code = _text(request, "code")
 
-        def work(db: Any) -> str:  # noqa: ANN401
+        def work(db: Connection) -> str:
             for partner in mailbox.partners(db).values():
                 if step := people.stop(partner, code, self._now()):
                     self._take(db, step, partner, self._now())
@@ -415,7 +415,7 @@ class Reports:
         return ZoneInfo(self.settings.time.zone)
 
 
-def _last_told(db: Any) -> date | None:  # noqa: ANN401
+def _last_told(db: Connection) -> date | None:
     """The last day that is told, None before the first."""
     days = mailbox.summaries(db, Role.SELF)
     return date.fromisoformat(max(days)) if days else None

@@ -18,6 +18,9 @@ from blockerd.journal import outbox
 from blockerd.journal.grow import assert_fits
 from blockerd.screentime import store
 
+Connection = apsw.Connection
+"""What the writer hands to those who add to its transactions, and who know nothing else of SQLite."""
+
 OLDEST_SQLITE = 3_051_003
 
 MIGRATIONS: tuple[str, ...] = (
@@ -220,7 +223,7 @@ def _open(path: Path) -> apsw.Connection:
 def _assert_shape(db: apsw.Connection) -> None:
     """That tables and indexes are those of the version that the file names: their texts are covered by no check of
     SQLite's, and a name with another letter would end every statement, and the writer, at each start. (Somebody's own
-    index or view beside those of the newest version does no harm.)
+    index or view beside those of the newest version does no harm; a trigger may change what is written.)
 
     Raises:
         apsw.CorruptError: they are others.
@@ -229,6 +232,8 @@ def _assert_shape(db: apsw.Connection) -> None:
     made = _made_by(version)
     if not (made <= shape if version == len(MIGRATIONS) else made == shape):
         raise apsw.CorruptError("another schema")
+    if any(kind == "trigger" for kind, *_ in shape):
+        raise apsw.CorruptError("there is a trigger")
 
 
 def _made_by(version: int) -> frozenset[tuple[str, ...]]:
@@ -259,10 +264,7 @@ def _set_up(db: apsw.Connection) -> None:
 
 
 def _assert_usable(db: apsw.Connection) -> None:
-    """What SQLite takes for sound and the writer cannot go on from: triggers that change what it writes, texts that are
-    none, a tree of other leaves."""
-    if db.execute("SELECT 1 FROM sqlite_schema WHERE type = 'trigger'").fetchall():
-        raise apsw.CorruptError("there is a trigger")
+    """What SQLite takes for sound and the writer cannot go on from: texts that are none, a tree of other leaves."""
     try:
         for sql in _READ_AT_START:
             db.execute(sql).fetchall()

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -245,15 +245,21 @@ def test_an_older_copy_put_in_place_by_hand_is_told_once(machine: Machine):
     assert (told.what, told.size) == (continuity.OLDER, head.size)
 
 
+@contextmanager
+def opened_while_held(machine: Machine) -> Iterator[Journal]:
+    """The journal as `control` opens it while another program writes to it, for as long as the block."""
+    with closing(apsw.Connection(str(machine.path))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield Journal(machine.path, lambda: machine.spool.at)
+
+
 def test_what_could_not_be_told_while_another_program_held_the_journal_is_told_then(machine: Machine):
     machine.asks(5)
     kept = machine.path.read_bytes()
     machine.asks(5, "later")
     machine.delivers()
     machine.path.write_bytes(kept)
-    with closing(apsw.Connection(str(machine.path))) as other:
-        other.execute("BEGIN IMMEDIATE")
-        journal = Journal(machine.path, lambda: machine.spool.at)
+    with opened_while_held(machine) as journal:
         assert journal.drain(machine.spool.folder).state == DrainState.LOCKED
     assert journal.drain(machine.spool.folder).state == DrainState.OK
     journal.close()
@@ -270,9 +276,7 @@ def test_a_journal_that_is_held_is_not_checked_anew_at_each_try(machine: Machine
         return open_writer(path, now)
 
     monkeypatch.setattr("blockerd.journal.append.open_writer", counted)
-    with closing(apsw.Connection(str(machine.path))) as other:
-        other.execute("BEGIN IMMEDIATE")
-        journal = Journal(machine.path, lambda: machine.spool.at)
+    with opened_while_held(machine) as journal:
         assert {journal.drain(machine.spool.folder).state for _ in range(4)} == {DrainState.LOCKED}
     journal.close()
     assert len(opened) == 2

@@ -36,6 +36,8 @@ _HELLO_MOST = 65536
 _NOT_TRUSTED = "The client does not trust"
 
 Hook = TypeVar("Hook", bound=Callable[..., None])
+Theirs = Any
+"""An object of mitmproxy's, whose types differ between the two versions that are supported."""
 
 
 class Closed(layer.Layer):
@@ -62,14 +64,14 @@ def steady(hook: Hook) -> Hook:
     """A surprise in `hook` is told and leaves the rest of the proxy alone; what the hook judged is judged by name."""
 
     @functools.wraps(hook)
-    def guarded(self: "Addon", data: Any) -> None:  # noqa: ANN401 - each hook has its own type
+    def guarded(self: "Addon", data: Theirs) -> None:
         try:
             hook(self, data)
         except Exception:
             self.told(hook.__name__)
             self.by_name_alone(hook.__name__, data)
 
-    return guarded  # type: ignore[return-value]
+    return guarded  # type: ignore[return-value]  # it takes what `hook` takes, which the checker cannot see
 
 
 class Addon:
@@ -152,7 +154,7 @@ class Addon:
         log.error("surprise in %s", where, exc_info=where not in self._surprises)
         self._surprises.add(where)
 
-    def client_disconnected(self, client: Any) -> None:  # noqa: ANN401
+    def client_disconnected(self, client: Theirs) -> None:
         """Forgets the connection."""
         held = self._open.pop(client.id, None)
         if held and held.opened and held.silent:
@@ -205,20 +207,20 @@ class Addon:
         chosen: layer.Layer | None = nextlayer.layer
         return chosen
 
-    def tls_clienthello(self, data: Any) -> None:  # noqa: ANN401
+    def tls_clienthello(self, data: Theirs) -> None:
         """A second belt: a connection that was not chosen to be opened is not opened."""
         if not self._held(data.context.client).opened:
             data.ignore_connection = True
 
     @steady
-    def tls_failed_client(self, data: Any) -> None:  # noqa: ANN401
+    def tls_failed_client(self, data: Theirs) -> None:
         """A client that says that it does not take our certificate: its host passes from now on."""
         if (data.conn.error or "").startswith(_NOT_TRUSTED) and data.conn.sni:
             self._held(data.context.client).silent = False
             self.gate.refuses_certificate(data.conn.sni)
 
     @steady
-    def server_connect(self, data: Any) -> None:  # noqa: ANN401
+    def server_connect(self, data: Theirs) -> None:
         """Addresses of this machine and the home are not reached; names are looked at again when they are resolved."""
         host, port = data.server.address[:2]
         address = resolve.literal(host)
@@ -253,11 +255,11 @@ class Addon:
         if flow.websocket is not None:
             del flow.websocket.messages[:-1]
 
-    def tcp_message(self, flow: Any) -> None:  # noqa: ANN401
+    def tcp_message(self, flow: Theirs) -> None:
         """Nor are pieces of other protocols inside an opened connection."""
         del flow.messages[:-1]
 
-    def by_name_alone(self, hook: str, data: Any) -> None:  # noqa: ANN401
+    def by_name_alone(self, hook: str, data: Theirs) -> None:
         """What stands in for a hook that could not judge: the names decide, and without them this one is refused."""
         if hook == "http_connect" or hook == "requestheaders":
             hosts = (data.request.host, _host_of(data.request.host_header))
@@ -298,7 +300,7 @@ class Addon:
     def _near(self, host: str) -> None:
         self.gate.near(host)
 
-    def _held(self, client: Any) -> Open:  # noqa: ANN401
+    def _held(self, client: Theirs) -> Open:
         return self._open.setdefault(client.id, Open())
 
     def _give_leaf(self, host: str) -> None:
@@ -322,14 +324,14 @@ def _end_quietly(loop: asyncio.AbstractEventLoop) -> None:
         if not isinstance(context.get("exception"), asyncio.CancelledError):
             tell(context)
 
-    loop.call_exception_handler = told  # type: ignore[method-assign]
+    loop.call_exception_handler = told  # type: ignore[method-assign]  # asyncio has no other way to tell less
 
 
 def _response(refusal: Refusal) -> http.Response:
     return http.Response.make(refusal.status, refusal.page, dict(blockpage.HEADERS))
 
 
-def _peer(client: Any) -> str:  # noqa: ANN401
+def _peer(client: Theirs) -> str:
     return str(client.peername[0]) if client.peername else ""
 
 
@@ -345,7 +347,7 @@ def _here(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
 
 
-def _hello(data: bytes) -> Any:  # noqa: ANN401
+def _hello(data: bytes) -> Theirs:
     try:
         return parse_client_hello(data)
     except ValueError:
