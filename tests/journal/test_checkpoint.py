@@ -174,7 +174,7 @@ def test_a_start_that_was_killed_as_it_made_a_key_stops_no_later_one(tmp_path: P
         checkpoint.create(path, NAME, SECRET)
     child = os.fork()
     if not child:
-        checkpoint.open = lambda *_: os._exit(9)  # type: ignore[attr-defined]
+        checkpoint.open = lambda *_: os._exit(9)  # type: ignore[attr-defined]  # the kill comes as it is about to be written
         try:
             (checkpoint.prepare_rotation if next_key else partial(checkpoint.create, name=NAME))(path, secret=SECRET)
         finally:
